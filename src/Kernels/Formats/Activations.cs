@@ -1,0 +1,107 @@
+using Grok1Cluster.Kernels.Memory;
+
+namespace Grok1Cluster.Kernels.Formats;
+
+/// <summary>What the rows of <see cref="Activations"/> hold.</summary>
+public enum ActivationFormat
+{
+    /// <summary>float32 values: exact.</summary>
+    Float32,
+
+    /// <summary>int8 values with a float32 scale per activation block: fast.</summary>
+    Int8Blocks,
+}
+
+/// <summary>
+/// The left side of a matrix product: rows of activations along one <see cref="ReductionAxis"/>, in one of two formats.
+/// Buffers are kept and grow by doubling, so a steady state allocates nothing.
+/// </summary>
+public sealed unsafe class Activations : IDisposable
+{
+    private NativeBuffer<float>? floats;
+    private NativeBuffer<sbyte>? values;
+    private NativeBuffer<float>? scales;
+    private NativeBuffer<int>? sums;
+    private int capacity;
+
+    public Activations(ReductionAxis axis, ActivationFormat format)
+    {
+        Axis = axis;
+        Format = format;
+    }
+
+    public ReductionAxis Axis { get; }
+
+    public ActivationFormat Format { get; }
+
+    /// <summary>Rows in use.</summary>
+    public int Rows { get; private set; }
+
+    /// <summary>[Rows, Axis.PaddedLength] float32; null in the int8 format. Padding between blocks is zero.</summary>
+    public float* Floats => floats is null ? null : floats.Pointer;
+
+    /// <summary>[Rows, Axis.PaddedLength] int8 in [-127, 127]; null in the float32 format. Padding is zero.</summary>
+    public sbyte* Values => values is null ? null : values.Pointer;
+
+    /// <summary>[Rows, Axis.BlockCount] float32: value = int8 * scale.</summary>
+    public float* Scales => scales is null ? null : scales.Pointer;
+
+    /// <summary>[Rows, Axis.BlockCount]: the sum of a block's int8 values, which corrects products with offset weights.</summary>
+    public int* Sums => sums is null ? null : sums.Pointer;
+
+    /// <summary>Makes room for <paramref name="rows"/> rows; what they held is undefined afterwards.</summary>
+    public void Resize(int rows)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        Rows = rows;
+        if (rows <= capacity)
+            return;
+        capacity = Math.Max(rows, capacity * 2);
+        Free();
+        if (Format == ActivationFormat.Float32)
+        {
+            floats = new NativeBuffer<float>((long)capacity * Axis.PaddedLength);
+            return;
+        }
+        values = new NativeBuffer<sbyte>((long)capacity * Axis.PaddedLength);
+        scales = new NativeBuffer<float>((long)capacity * Axis.BlockCount);
+        sums = new NativeBuffer<int>((long)capacity * Axis.BlockCount);
+    }
+
+    /// <summary>Stores one row, quantising it in the int8 format.</summary>
+    /// <param name="row">Below <see cref="Rows"/>.</param>
+    /// <param name="x">[Axis.Length] float32.</param>
+    public void Set(int row, ReadOnlySpan<float> x)
+    {
+        if ((uint)row >= (uint)Rows || x.Length != Axis.Length)
+            throw new ArgumentException($"row {row} of {x.Length} values does not fit activations [{Rows}, {Axis.Length}]");
+        if (Format == ActivationFormat.Int8Blocks)
+        {
+            ActivationQuantizer.Quantize(x, Axis, Values + (long)row * Axis.PaddedLength, Scales + (long)row * Axis.BlockCount, Sums + (long)row * Axis.BlockCount);
+            return;
+        }
+        var target = Floats + (long)row * Axis.PaddedLength;
+        foreach (ref readonly var block in Axis.Blocks)
+            x.Slice(block.Start, block.Length).CopyTo(new Span<float>(target + block.PaddedStart, block.Length));
+    }
+
+    /// <summary>Recomputes the sums of one row after its <see cref="Values"/> were filled from elsewhere.</summary>
+    public void UpdateSums(int row)
+    {
+        var source = Values + (long)row * Axis.PaddedLength;
+        var target = Sums + (long)row * Axis.BlockCount;
+        var blocks = Axis.BlockPointer;
+        for (var b = 0; b < Axis.BlockCount; b++)
+            target[b] = ActivationQuantizer.Sum(source + blocks[b].PaddedStart, blocks[b].PaddedLength);
+    }
+
+    public void Dispose() => Free();
+
+    private void Free()
+    {
+        floats?.Dispose();
+        values?.Dispose();
+        scales?.Dispose();
+        sums?.Dispose();
+    }
+}

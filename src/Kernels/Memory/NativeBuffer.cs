@@ -1,0 +1,55 @@
+using System.Runtime.InteropServices;
+
+namespace Grok1Cluster.Kernels.Memory;
+
+/// <summary>
+/// Zeroed memory outside the managed heap, aligned to 64 bytes: it never moves, so kernels keep pointers into it, and
+/// its size may exceed 2 GiB. Pages are committed when first touched. Freed on <see cref="Dispose"/>, or by the finaliser.
+/// </summary>
+public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
+{
+    private const nuint Alignment = 64;
+    private void* allocation;
+    private T* pointer;
+
+    /// <param name="length">Elements, not bytes.</param>
+    public NativeBuffer(long length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        Length = length;
+        var bytes = checked((nuint)length * (nuint)sizeof(T));
+        // A vector load of a tail may touch up to one vector past the last element, never more.
+        allocation = NativeMemory.AllocZeroed(checked(bytes + 2 * Alignment));
+        pointer = (T*)(((nuint)allocation + Alignment - 1) & ~(Alignment - 1));
+    }
+
+    ~NativeBuffer() => Free();
+
+    /// <summary>Elements.</summary>
+    public long Length { get; }
+
+    /// <summary>First element; valid until <see cref="Dispose"/>.</summary>
+    public T* Pointer => pointer;
+
+    public Span<T> Span => new(pointer, checked((int)Length));
+
+    public Span<T> Slice(long start, int length)
+    {
+        if ((ulong)start > (ulong)Length || (ulong)length > (ulong)(Length - start))
+            throw new ArgumentOutOfRangeException(nameof(start), $"[{start}, {start} + {length}) lies outside a buffer of {Length} elements");
+        return new Span<T>(pointer + start, length);
+    }
+
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
+    {
+        NativeMemory.Free(allocation);
+        allocation = null;
+        pointer = null;
+    }
+}

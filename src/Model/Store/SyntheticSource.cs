@@ -1,0 +1,110 @@
+using System.Runtime.InteropServices;
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Model.Checkpoints;
+
+namespace Grok1Cluster.Model.Store;
+
+/// <summary>
+/// Random weights at any geometry, for timing: uniform, with the variance 1 / K of an initialised network, so activations
+/// and routing behave like a model's. Each panel has its own generator, so the bytes depend on the seed alone.
+/// </summary>
+public sealed unsafe class SyntheticSource(long seed) : IStoreSource
+{
+    /// <summary>Standard deviation of a uniform int8 in [-127, 127].</summary>
+    private const double Int8Deviation = 73.6;
+
+    public void FillPlain(DenseTensor tensor, int first, int end, Span<float> target)
+    {
+        var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, first, 0);
+        var norm = tensor.Rows == 1;
+        var deviation = norm ? 0.2f : 1f / MathF.Sqrt(tensor.Role == TensorRole.Embedding ? tensor.Columns : tensor.Rows);
+        foreach (ref var value in target)
+            value = (norm ? 1f : 0f) + random.NextUniform() * deviation;
+    }
+
+    public void FillPanel(DenseTensor tensor, int panel, Span<byte> weights, Span<ushort> scales)
+    {
+        var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, panel, 1);
+        FillWeights(ref random, tensor.Format, tensor.Axis!.Blocks, tensor.Rows, tensor.Columns - panel * PanelLayout.Columns, weights);
+        scales.Fill(Scale(tensor.Rows));
+    }
+
+    public void FillExpertBlock(ExpertLayout layout, int layer, int expert, ExpertBlock block, Span<byte> target)
+    {
+        var random = new SplitMix(seed, layer, expert, block.FirstColumn, 2);
+        var panelBytes = (int)layout.InputPanelBytes;
+        for (var panel = 0; panel < 2 * block.Panels; panel++)
+            FillWeights(ref random, layout.Format, layout.InputAxis.Blocks, layout.Columns, block.Width - panel / 2 * PanelLayout.Columns, target.Slice(panel * panelBytes, panelBytes));
+        var rows = layout.HiddenAxis.Blocks[block.FirstActivationBlock..block.EndActivationBlock];
+        var downBytes = (int)block.DownPanelBytes;
+        for (var panel = 0; panel < PanelLayout.PanelCount(layout.Columns); panel++)
+            FillWeights(ref random, layout.Format, rows, layout.FeedForwardDim, layout.Columns - panel * PanelLayout.Columns, target.Slice((int)block.DownWeights + panel * downBytes, downBytes));
+        if (!layout.Format.IsQuantised())
+            return;
+        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))).Fill(Scale(layout.Columns));
+        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim));
+    }
+
+    private static ushort Scale(int rows) => Bf16Bits.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows))));
+
+    /// <param name="random">Advanced by what is drawn.</param>
+    /// <param name="format">Element format.</param>
+    /// <param name="blocks">Activation blocks of the panel, whose padding gets weight 0.</param>
+    /// <param name="rows">K of the whole matrix, which sets the variance of float weights.</param>
+    /// <param name="columns">Columns present, may exceed 32.</param>
+    /// <param name="target">The panel.</param>
+    private static void FillWeights(ref SplitMix random, WeightFormat format, ReadOnlySpan<ActivationBlock> blocks, int rows, int columns, Span<byte> target)
+    {
+        if (format == WeightFormat.Int8)
+        {
+            foreach (ref var word in MemoryMarshal.Cast<byte, ulong>(target))
+                word = random.Next();
+            // A packed 0 would be the weight -128, which a symmetric quantiser does not write.
+            foreach (ref var weight in target)
+                weight = Math.Max(weight, (byte)1);
+        }
+        var deviation = 1f / MathF.Sqrt(rows);
+        var at = 0;
+        foreach (ref readonly var block in blocks)
+            for (var k = 0; k < block.PaddedLength; k++, at++)
+            {
+                if (format == WeightFormat.Int8 && k < block.Length && columns >= PanelLayout.Columns)
+                    continue;
+                for (var column = 0; column < PanelLayout.Columns; column++)
+                {
+                    var inside = k < block.Length && column < columns;
+                    var element = at * PanelLayout.Columns + column;
+                    if (format == WeightFormat.Int8 && !inside)
+                        target[(at / ReductionAxis.Interleave * PanelLayout.Columns + column) * ReductionAxis.Interleave + at % ReductionAxis.Interleave] = PanelLayout.Offset;
+                    else if (format == WeightFormat.Float32)
+                        MemoryMarshal.Cast<byte, float>(target)[element] = inside ? random.NextUniform() * deviation : 0f;
+                    else if (format == WeightFormat.BFloat16)
+                        MemoryMarshal.Cast<byte, ushort>(target)[element] = inside ? Bf16Bits.Round(random.NextUniform() * deviation) : (ushort)0;
+                }
+            }
+    }
+
+    /// <summary>SplitMix64 (Steele, Lea and Flood, 2014): one add, two multiplies a draw.</summary>
+    private struct SplitMix
+    {
+        private ulong _state;
+
+        public SplitMix(long seed, int a, int b, int c, int d)
+        {
+            _state = (ulong)seed;
+            foreach (var part in (ReadOnlySpan<int>)[a, b, c, d])
+                _state = Next() ^ (uint)part;
+        }
+
+        public ulong Next()
+        {
+            var z = _state += 0x9E3779B97F4A7C15;
+            z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+            z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+            return z ^ (z >> 31);
+        }
+
+        /// <summary>Uniform with mean 0 and variance 1.</summary>
+        public float NextUniform() => ((Next() >> 40) * (1f / (1 << 24)) - 0.5f) * 3.4641016f;
+    }
+}
