@@ -1,0 +1,11 @@
+namespace Grok1Cluster.Kernels.KvCache;
+
+/// <summary>Element type of cached keys and values.</summary>
+public enum KvFormat
+{
+    /// <summary>As computed; the parity mode.</summary>
+    Float32,
+
+    /// <summary>Rounded to nearest even when stored, half the memory and twice the context.</summary>
+    Bf16,
+}
