@@ -1,0 +1,12 @@
+using System.Collections.Immutable;
+
+namespace Grok1Cluster.Cluster.Plans;
+
+/// <summary>
+/// The tiles of one layer whose gated results one worker adds into one vector: the unit of reply, replica, failover
+/// and move.
+/// </summary>
+/// <param name="Layer">The layer that every tile belongs to.</param>
+/// <param name="Tiles">In ascending (expert, slice) order, the order of the sum; never empty.</param>
+/// <param name="Workers">Ids of the workers that hold a copy, the preferred one first; never empty, no id twice.</param>
+public sealed record Bundle(int Layer, ImmutableArray<TileId> Tiles, ImmutableArray<string> Workers);

@@ -1,0 +1,26 @@
+using System.Collections.Immutable;
+
+namespace Grok1Cluster.Cluster.Plans;
+
+/// <summary>A plan is malformed or does not fit the model. The message is one line; the command line ends with exit code 3.</summary>
+public sealed class PlanException : Exception
+{
+    /// <summary>A wrong file can be wrong thousands of times; a line for people names the first ones and the count.</summary>
+    private const int ProblemsInMessage = 10;
+
+    /// <param name="subject">What is wrong, for example <c>plan file x.json does not fit model demo</c>.</param>
+    /// <param name="problems">Everything found, one phrase each; never empty.</param>
+    public PlanException(string subject, IReadOnlyCollection<string> problems) : base(Line(subject, problems)) =>
+        Problems = [.. problems];
+
+    public PlanException(string subject, string problem, Exception inner) : base(Line(subject, [problem]), inner) =>
+        Problems = [problem];
+
+    public ImmutableArray<string> Problems { get; }
+
+    private static string Line(string subject, IReadOnlyCollection<string> problems)
+    {
+        var more = problems.Count - ProblemsInMessage;
+        return $"{subject}: {string.Join("; ", problems.Take(ProblemsInMessage))}{(more > 0 ? $"; and {more} more" : "")}";
+    }
+}

@@ -1,0 +1,72 @@
+using System.Text.Json;
+
+namespace Grok1Cluster.Cluster.Plans;
+
+/// <summary>Plans on disk. See <see cref="PlanJson"/> for the format.</summary>
+public static class PlanFile
+{
+    /// <summary>A plan of Grok-1 for 64 workers takes under 1 MB.</summary>
+    public const int MaxBytes = 16 << 20;
+
+    /// <summary>Reads a plan and checks that it covers the geometry exactly once.</summary>
+    /// <param name="knownWorkers">When given, the only workers that the plan may name.</param>
+    /// <exception cref="PlanException">
+    /// The file cannot be read, is malformed (the first fault and its place are named), or does not fit (every fault is named).
+    /// </exception>
+    public static Plan Load(string path, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers = null)
+    {
+        PlanDocument document;
+        try
+        {
+            document = PlanJson.Parse(ReadBounded(path));
+        }
+        catch (JsonException e)
+        {
+            throw new PlanException($"plan file {path} is malformed", e.Message, e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PlanException($"plan file {path} cannot be read", e.Message, e);
+        }
+
+        var problems = PlanValidator.Check(document, geometry, knownWorkers);
+        if (problems.Count > 0)
+            throw new PlanException($"plan file {path} does not fit model {geometry.Model}", problems);
+        return ToPlan(document);
+    }
+
+    /// <summary>Writes aside and renames, so that a reader never sees half a plan.</summary>
+    public static void Save(string path, Plan plan)
+    {
+        var aside = $"{path}.{Environment.ProcessId}.tmp";
+        try
+        {
+            File.WriteAllBytes(aside, PlanJson.Serialize(plan));
+            File.Move(aside, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(aside);
+        }
+    }
+
+    private static ReadOnlySpan<byte> ReadBounded(string path)
+    {
+        using var file = File.OpenRead(path);
+        // The bound is on what is read: pipes and devices do not tell a length.
+        var buffer = new byte[MaxBytes + 1];
+        var read = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+        if (read > MaxBytes)
+            throw new IOException($"it is larger than {MaxBytes} bytes, which no plan needs");
+        return buffer.AsSpan(0, read);
+    }
+
+    private static Plan ToPlan(PlanDocument document) => new(
+        document.Epoch,
+        document.Model,
+        [.. document.Cuts],
+        [.. document.Bundles.Select(bundle => new Bundle(
+            bundle!.Layer,
+            [.. bundle.Tiles.Select(pair => new TileId(bundle.Layer, pair![0], pair[1]))],
+            [.. bundle.Workers!]))]);
+}

@@ -1,0 +1,47 @@
+using System.Collections.Immutable;
+
+namespace Grok1Cluster.Cluster.Plans;
+
+/// <summary>A bundle as dispatch sees it.</summary>
+/// <param name="Index">Its place among the bundles of its layer: the order in which replies are added.</param>
+/// <param name="Workers">Indices into <see cref="PlanLookup.Workers"/>, the preferred one first.</param>
+/// <param name="Experts">Experts of which the bundle has at least one tile, ascending, each once.</param>
+public sealed record PlacedBundle(int Index, Bundle Bundle, ImmutableArray<int> Workers, ImmutableArray<int> Experts);
+
+/// <summary>
+/// An immutable snapshot of a plan, laid out for dispatch: a step reads it once, and no lookup in it allocates or hashes.
+/// </summary>
+public sealed class PlanLookup
+{
+    private readonly PlacedBundle[][] _layers;
+
+    /// <summary>[layer][expert] to ascending bundle indices.</summary>
+    private readonly int[][][] _bundlesOfExpert;
+
+    /// <param name="plan">Has to fit <paramref name="geometry"/>.</param>
+    public PlanLookup(Plan plan, PlanGeometry geometry)
+    {
+        Plan = plan;
+        Workers = plan.HoldingWorkers();
+        var workerIndex = Workers.Select((worker, index) => (worker, index)).ToDictionary(pair => pair.worker, pair => pair.index);
+        var byLayer = plan.Bundles.ToLookup(bundle => bundle.Layer);
+        _layers = [.. Enumerable.Range(0, geometry.LayerCount).Select(layer => byLayer[layer].Select((bundle, index) => new PlacedBundle(
+            index,
+            bundle,
+            [.. bundle.Workers.Select(worker => workerIndex[worker])],
+            [.. bundle.Tiles.Select(tile => tile.Expert).Distinct()])).ToArray())];
+        _bundlesOfExpert = [.. _layers.Select(bundles => Enumerable.Range(0, geometry.ExpertCount)
+            .Select(expert => bundles.Where(bundle => bundle.Experts.Contains(expert)).Select(bundle => bundle.Index).ToArray()).ToArray())];
+    }
+
+    public Plan Plan { get; }
+
+    /// <summary>The workers that hold something, in ordinal order.</summary>
+    public ImmutableArray<string> Workers { get; }
+
+    /// <summary>The bundles of a layer, in the order in which their replies are added.</summary>
+    public ReadOnlySpan<PlacedBundle> Bundles(int layer) => _layers[layer];
+
+    /// <summary>Indices into <see cref="Bundles"/> of those that need a token routed to <paramref name="expert"/>, ascending.</summary>
+    public ReadOnlySpan<int> BundlesOfExpert(int layer, int expert) => _bundlesOfExpert[layer][expert];
+}
