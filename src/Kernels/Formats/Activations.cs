@@ -18,11 +18,11 @@ public enum ActivationFormat
 /// </summary>
 public sealed unsafe class Activations : IDisposable
 {
-    private NativeBuffer<float>? floats;
-    private NativeBuffer<sbyte>? values;
-    private NativeBuffer<float>? scales;
-    private NativeBuffer<int>? sums;
-    private int capacity;
+    private NativeBuffer<float>? _floats;
+    private NativeBuffer<sbyte>? _values;
+    private NativeBuffer<float>? _scales;
+    private NativeBuffer<int>? _sums;
+    private int _capacity;
 
     public Activations(ReductionAxis axis, ActivationFormat format)
     {
@@ -38,34 +38,34 @@ public sealed unsafe class Activations : IDisposable
     public int Rows { get; private set; }
 
     /// <summary>[Rows, Axis.PaddedLength] float32; null in the int8 format. Padding between blocks is zero.</summary>
-    public float* Floats => floats is null ? null : floats.Pointer;
+    public float* Floats => _floats is null ? null : _floats.Pointer;
 
     /// <summary>[Rows, Axis.PaddedLength] int8 in [-127, 127]; null in the float32 format. Padding is zero.</summary>
-    public sbyte* Values => values is null ? null : values.Pointer;
+    public sbyte* Values => _values is null ? null : _values.Pointer;
 
     /// <summary>[Rows, Axis.BlockCount] float32: value = int8 * scale.</summary>
-    public float* Scales => scales is null ? null : scales.Pointer;
+    public float* Scales => _scales is null ? null : _scales.Pointer;
 
     /// <summary>[Rows, Axis.BlockCount]: the sum of a block's int8 values, which corrects products with offset weights.</summary>
-    public int* Sums => sums is null ? null : sums.Pointer;
+    public int* Sums => _sums is null ? null : _sums.Pointer;
 
     /// <summary>Makes room for <paramref name="rows"/> rows; what they held is undefined afterwards.</summary>
     public void Resize(int rows)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
         Rows = rows;
-        if (rows <= capacity)
+        if (rows <= _capacity)
             return;
-        capacity = Math.Max(rows, capacity * 2);
+        _capacity = Math.Max(rows, _capacity * 2);
         Free();
         if (Format == ActivationFormat.Float32)
         {
-            floats = new NativeBuffer<float>((long)capacity * Axis.PaddedLength);
+            _floats = new NativeBuffer<float>((long)_capacity * Axis.PaddedLength);
             return;
         }
-        values = new NativeBuffer<sbyte>((long)capacity * Axis.PaddedLength);
-        scales = new NativeBuffer<float>((long)capacity * Axis.BlockCount);
-        sums = new NativeBuffer<int>((long)capacity * Axis.BlockCount);
+        _values = new NativeBuffer<sbyte>((long)_capacity * Axis.PaddedLength);
+        _scales = new NativeBuffer<float>((long)_capacity * Axis.BlockCount);
+        _sums = new NativeBuffer<int>((long)_capacity * Axis.BlockCount);
     }
 
     /// <summary>Stores one row, quantising it in the int8 format.</summary>
@@ -99,9 +99,9 @@ public sealed unsafe class Activations : IDisposable
 
     private void Free()
     {
-        floats?.Dispose();
-        values?.Dispose();
-        scales?.Dispose();
-        sums?.Dispose();
+        _floats?.Dispose();
+        _values?.Dispose();
+        _scales?.Dispose();
+        _sums?.Dispose();
     }
 }

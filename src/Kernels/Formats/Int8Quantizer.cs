@@ -1,3 +1,5 @@
+using Grok1Cluster.Kernels.Numerics;
+
 namespace Grok1Cluster.Kernels.Formats;
 
 /// <summary>
@@ -19,9 +21,9 @@ public static unsafe class Int8Quantizer
                 var max = 0f;
                 for (var k = first; k < first + axis.GroupLength; k++)
                     max = Math.Max(max, Math.Abs(source[k * PanelLayout.Columns + column]));
-                var bits = max == 0f ? Bf16Bits.Round(1f) : Math.Max((ushort)0x0080, Bf16Bits.Round(max / 127f));
+                var bits = max == 0f ? Bf16.Round(1f) : Math.Max((ushort)0x0080, Bf16.Round(max / 127f));
                 scales[group * PanelLayout.Columns + column] = bits;
-                var scale = Bf16Bits.ToSingle(bits);
+                var scale = Bf16.Widen(bits);
                 for (var k = first; k < first + axis.GroupLength; k++)
                     values[k * PanelLayout.Columns + column] = (sbyte)Math.Clamp(MathF.Round(source[k * PanelLayout.Columns + column] / scale, MidpointRounding.ToEven), -127f, 127f);
             }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.Formats;
 
@@ -46,7 +47,7 @@ public static unsafe class PanelPacker
                     if (format == WeightFormat.Float32)
                         *(float*)target = weight;
                     else
-                        *(ushort*)target = Bf16Bits.Round(weight);
+                        *(ushort*)target = Bf16.Round(weight);
                     target += format.ElementBytes();
                 }
     }

@@ -25,7 +25,7 @@ public sealed unsafe class ReductionAxis : IDisposable
     /// <summary>Rows that packed int8 weights keep together in one 32-bit lane; blocks are padded to it.</summary>
     public const int Interleave = 4;
 
-    private readonly NativeBuffer<ActivationBlock> blocks;
+    private readonly NativeBuffer<ActivationBlock> _blocks;
 
     /// <param name="length">Indices of the axis.</param>
     /// <param name="groups">Weight groups; must divide <paramref name="length"/>.</param>
@@ -53,9 +53,9 @@ public sealed unsafe class ReductionAxis : IDisposable
         }
         PaddedLength = padded;
         BlockCount = list.Count;
-        blocks = new NativeBuffer<ActivationBlock>(list.Count);
+        _blocks = new NativeBuffer<ActivationBlock>(list.Count);
         for (var i = 0; i < list.Count; i++)
-            blocks.Pointer[i] = list[i];
+            _blocks.Pointer[i] = list[i];
     }
 
     public int Length { get; }
@@ -71,10 +71,10 @@ public sealed unsafe class ReductionAxis : IDisposable
     public int BlockCount { get; }
 
     /// <summary>The blocks in ascending order.</summary>
-    public ReadOnlySpan<ActivationBlock> Blocks => blocks.Span;
+    public ReadOnlySpan<ActivationBlock> Blocks => _blocks.Span;
 
     /// <summary>The same for kernels: [BlockCount], valid while this object lives.</summary>
-    public ActivationBlock* BlockPointer => blocks.Pointer;
+    public ActivationBlock* BlockPointer => _blocks.Pointer;
 
     /// <summary>Index of the block that starts at <paramref name="start"/>; BlockCount for the axis' end.</summary>
     public int BlockAt(int start)
@@ -85,7 +85,7 @@ public sealed unsafe class ReductionAxis : IDisposable
         while (low <= high)
         {
             var middle = (low + high) / 2;
-            var at = blocks.Pointer[middle].Start;
+            var at = _blocks.Pointer[middle].Start;
             if (at == start)
                 return middle;
             if (at < start)
@@ -96,7 +96,7 @@ public sealed unsafe class ReductionAxis : IDisposable
         throw new ArgumentException($"no activation block starts at {start} of an axis of {Length}", nameof(start));
     }
 
-    public void Dispose() => blocks.Dispose();
+    public void Dispose() => _blocks.Dispose();
 
     private static int NextMultiple(int start, int of) => (int)Math.Min(int.MaxValue, ((long)start / of + 1) * of);
 }

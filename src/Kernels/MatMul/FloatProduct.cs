@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -21,12 +22,12 @@ internal readonly unsafe struct BFloat16Weights : IFloatWeights
     public static int ElementBytes => 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Load8(byte* source) => Bf16Bits.Load8((ushort*)source);
+    public static Vector256<float> Load8(byte* source) => Bf16.Load8((ushort*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Load4(byte* source) => Bf16Bits.Load4((ushort*)source);
+    public static Vector128<float> Load4(byte* source) => Bf16.Load4((ushort*)source);
 
-    public static float Load(byte* source) => Bf16Bits.ToSingle(*(ushort*)source);
+    public static float Load(byte* source) => Bf16.Widen(*(ushort*)source);
 }
 
 internal readonly unsafe struct Float32Weights : IFloatWeights

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -27,7 +28,7 @@ internal static unsafe partial class Int8BlockProduct
                 for (var column = 0; column < PanelLayout.Columns; column += 4)
                 {
                     var dot = DotVector128(weights + column * ReductionAxis.Interleave, values, block.PaddedLength);
-                    var factor = scale * Bf16Bits.Load4(weightScales + column);
+                    var factor = scale * Bf16.Load4(weightScales + column);
                     Vector128.FusedMultiplyAdd(Vector128.ConvertToSingle(dot), factor, Vector128.Load(target + column)).Store(target + column);
                 }
             }

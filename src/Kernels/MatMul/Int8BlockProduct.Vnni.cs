@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -84,10 +85,10 @@ internal static unsafe partial class Int8BlockProduct
             }
             var weightScales = w.Scales + (long)(block.Group - w.FirstGroup) * w.ScaleStride;
             var scale = Vector256.Create(scales[b]);
-            y0 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d0), scale * Bf16Bits.Load8(weightScales), y0);
-            y1 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d1), scale * Bf16Bits.Load8(weightScales + 8), y1);
-            y2 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d2), scale * Bf16Bits.Load8(weightScales + 16), y2);
-            y3 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d3), scale * Bf16Bits.Load8(weightScales + 24), y3);
+            y0 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d0), scale * Bf16.Load8(weightScales), y0);
+            y1 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d1), scale * Bf16.Load8(weightScales + 8), y1);
+            y2 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d2), scale * Bf16.Load8(weightScales + 16), y2);
+            y3 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d3), scale * Bf16.Load8(weightScales + 24), y3);
         }
         y0.Store(y);
         y1.Store(y + 8);
@@ -156,8 +157,8 @@ internal static unsafe partial class Int8BlockProduct
             a5 = AvxVnni.MultiplyWideningAndAdd(a5, wa, x);
             b5 = AvxVnni.MultiplyWideningAndAdd(b5, wb, x);
         }
-        var sa = Bf16Bits.Load8(weightScales + column);
-        var sb = Bf16Bits.Load8(weightScales + column + 8);
+        var sa = Bf16.Load8(weightScales + column);
+        var sb = Bf16.Load8(weightScales + column + 8);
         Finish(a0, b0, sa, sb, scales[rows[0]], y[0] + column);
         Finish(a1, b1, sa, sb, scales[rows[1]], y[1] + column);
         Finish(a2, b2, sa, sb, scales[rows[2]], y[2] + column);
@@ -168,7 +169,7 @@ internal static unsafe partial class Int8BlockProduct
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(Vector256<int> dot, float scale, ushort* weightScales, float* y) =>
-        Fma.MultiplyAdd(Vector256.ConvertToSingle(dot), Vector256.Create(scale) * Bf16Bits.Load8(weightScales), Vector256.Load(y)).Store(y);
+        Fma.MultiplyAdd(Vector256.ConvertToSingle(dot), Vector256.Create(scale) * Bf16.Load8(weightScales), Vector256.Load(y)).Store(y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(Vector256<int> a, Vector256<int> b, Vector256<float> scaleA, Vector256<float> scaleB, float scale, float* y)

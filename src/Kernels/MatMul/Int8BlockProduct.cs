@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -47,7 +48,7 @@ internal static unsafe partial class Int8BlockProduct
                         var packed = weights[(k / 4 * PanelLayout.Columns + column) * 4 + k % 4];
                         dot += (packed - PanelLayout.Offset) * values[block.PaddedStart + k];
                     }
-                    var weightScale = Bf16Bits.ToSingle(w.Scales[(long)(block.Group - w.FirstGroup) * w.ScaleStride + column]);
+                    var weightScale = Bf16.Widen(w.Scales[(long)(block.Group - w.FirstGroup) * w.ScaleStride + column]);
                     ref var result = ref y[i * stride + column];
                     result = MathF.FusedMultiplyAdd(dot, scales[b] * weightScale, result);
                 }

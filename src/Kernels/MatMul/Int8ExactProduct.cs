@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -40,7 +41,7 @@ internal static unsafe class Int8ExactProduct
                         var packed = weights[(k / 4 * PanelLayout.Columns + column) * 4 + k % 4];
                         sum = MathF.FusedMultiplyAdd(values[block.PaddedStart + k], packed - PanelLayout.Offset, sum);
                     }
-                    var weightScale = Bf16Bits.ToSingle(w.Scales[(long)(block.Group - w.FirstGroup) * w.ScaleStride + column]);
+                    var weightScale = Bf16.Widen(w.Scales[(long)(block.Group - w.FirstGroup) * w.ScaleStride + column]);
                     ref var result = ref y[i * stride + column];
                     result = MathF.FusedMultiplyAdd(sum, weightScale, result);
                 }
@@ -140,7 +141,7 @@ internal static unsafe class Int8ExactProduct
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(Vector256<float> sum, ushort* weightScales, float* y) =>
-        Vector256.FusedMultiplyAdd(sum, Bf16Bits.Load8(weightScales), Vector256.Load(y)).Store(y);
+        Vector256.FusedMultiplyAdd(sum, Bf16.Load8(weightScales), Vector256.Load(y)).Store(y);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void AccumulateVector128(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
@@ -165,7 +166,7 @@ internal static unsafe class Int8ExactProduct
                         for (var j = 0; j < 4; j++)
                             sum = Vector128.FusedMultiplyAdd(Vector128.Create(values[k + j]), Vector128.ConvertToSingle(lanes << (24 - 8 * j) >> 24), sum);
                     }
-                    Vector128.FusedMultiplyAdd(sum, Bf16Bits.Load4(weightScales + column), Vector128.Load(target + column)).Store(target + column);
+                    Vector128.FusedMultiplyAdd(sum, Bf16.Load4(weightScales + column), Vector128.Load(target + column)).Store(target + column);
                 }
             }
             weights += (long)block.PaddedLength * PanelLayout.Columns;

@@ -11,13 +11,13 @@ namespace Grok1Cluster.Kernels.MatMul;
 public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
 {
     private const int MaxMatrices = 4;
-    private readonly PackedMatrix[] matrices = new PackedMatrix[MaxMatrices];
-    private readonly nint[] results = new nint[MaxMatrices];
-    private readonly int[] firstPart = new int[MaxMatrices + 1];
-    private NativeBuffer<int> rows = new(64);
-    private Activations x = null!;
-    private int count;
-    private int panelsPerPart;
+    private readonly PackedMatrix[] _matrices = new PackedMatrix[MaxMatrices];
+    private readonly nint[] _results = new nint[MaxMatrices];
+    private readonly int[] _firstPart = new int[MaxMatrices + 1];
+    private NativeBuffer<int> _rows = new(64);
+    private Activations _x = null!;
+    private int _count;
+    private int _panelsPerPart;
 
     public MatrixProduct() => FillRows();
 
@@ -26,54 +26,54 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
     /// <param name="y">[rows, PaddedColumns(N)] float32, overwritten.</param>
     public void Add(PackedMatrix matrix, float* y)
     {
-        matrices[count] = matrix;
-        results[count++] = (nint)y;
+        _matrices[_count] = matrix;
+        _results[_count++] = (nint)y;
     }
 
     /// <summary>Computes every matrix added since the last run.</summary>
     public void Run(ComputePool pool, Activations activations)
     {
-        x = activations;
-        if (x.Rows > rows.Length)
+        _x = activations;
+        if (_x.Rows > _rows.Length)
         {
-            rows.Dispose();
-            rows = new NativeBuffer<int>(Math.Max(x.Rows, 2 * rows.Length));
+            _rows.Dispose();
+            _rows = new NativeBuffer<int>(Math.Max(_x.Rows, 2 * _rows.Length));
             FillRows();
         }
         var panels = 0;
-        for (var m = 0; m < count; m++)
-            panels += matrices[m].PanelCount;
+        for (var m = 0; m < _count; m++)
+            panels += _matrices[m].PanelCount;
         // Enough parts that threads end together, few enough that taking one costs nothing.
-        panelsPerPart = Math.Max(1, panels / (pool.Threads * 8));
-        for (var m = 0; m < count; m++)
-            firstPart[m + 1] = firstPart[m] + (matrices[m].PanelCount + panelsPerPart - 1) / panelsPerPart;
-        pool.Run(this, firstPart[count]);
-        count = 0;
+        _panelsPerPart = Math.Max(1, panels / (pool.Threads * 8));
+        for (var m = 0; m < _count; m++)
+            _firstPart[m + 1] = _firstPart[m] + (_matrices[m].PanelCount + _panelsPerPart - 1) / _panelsPerPart;
+        pool.Run(this, _firstPart[_count]);
+        _count = 0;
     }
 
     void IComputeJob.Execute(int part)
     {
         var m = 0;
-        while (part >= firstPart[m + 1])
+        while (part >= _firstPart[m + 1])
             m++;
-        var matrix = matrices[m];
+        var matrix = _matrices[m];
         var stride = PanelLayout.PaddedColumns(matrix.Columns);
-        var first = (part - firstPart[m]) * panelsPerPart;
-        var end = Math.Min(first + panelsPerPart, matrix.PanelCount);
+        var first = (part - _firstPart[m]) * _panelsPerPart;
+        var end = Math.Min(first + _panelsPerPart, matrix.PanelCount);
         for (var panel = first; panel < end; panel++)
         {
-            var y = (float*)results[m] + panel * PanelLayout.Columns;
-            for (var row = 0; row < x.Rows; row++)
+            var y = (float*)_results[m] + panel * PanelLayout.Columns;
+            for (var row = 0; row < _x.Rows; row++)
                 new Span<float>(y + (long)row * stride, PanelLayout.Columns).Clear();
-            PanelProduct.Accumulate(matrix.Format, matrix.Panel(panel), x, rows.Pointer, x.Rows, y, stride);
+            PanelProduct.Accumulate(matrix.Format, matrix.Panel(panel), _x, _rows.Pointer, _x.Rows, y, stride);
         }
     }
 
-    public void Dispose() => rows.Dispose();
+    public void Dispose() => _rows.Dispose();
 
     private void FillRows()
     {
-        for (var i = 0; i < rows.Length; i++)
-            rows.Pointer[i] = i;
+        for (var i = 0; i < _rows.Length; i++)
+            _rows.Pointer[i] = i;
     }
 }

@@ -13,13 +13,13 @@ public sealed unsafe class RowMajorProduct : IComputeJob
 {
     private const int Lanes = 16;
     private const int RowsPerPart = 64;
-    private float* x;
-    private float* table;
-    private float* y;
-    private int rows;
-    private int columns;
-    private int length;
-    private float multiplier;
+    private float* _x;
+    private float* _table;
+    private float* _y;
+    private int _rows;
+    private int _columns;
+    private int _length;
+    private float _multiplier;
 
     /// <param name="pool">Where the work runs.</param>
     /// <param name="inputs">[rowCount, k] float32.</param>
@@ -31,22 +31,22 @@ public sealed unsafe class RowMajorProduct : IComputeJob
     /// <param name="result">[rowCount, n] float32, overwritten.</param>
     public void Run(ComputePool pool, float* inputs, int rowCount, float* embedding, int n, int k, float scale, float* result)
     {
-        x = inputs;
-        rows = rowCount;
-        table = embedding;
-        columns = n;
-        length = k;
-        multiplier = scale;
-        y = result;
+        _x = inputs;
+        _rows = rowCount;
+        _table = embedding;
+        _columns = n;
+        _length = k;
+        _multiplier = scale;
+        _y = result;
         pool.Run(this, (n + RowsPerPart - 1) / RowsPerPart);
     }
 
     void IComputeJob.Execute(int part)
     {
-        var end = Math.Min(columns, (part + 1) * RowsPerPart);
+        var end = Math.Min(_columns, (part + 1) * RowsPerPart);
         for (var column = part * RowsPerPart; column < end; column++)
-            for (var row = 0; row < rows; row++)
-                y[(long)row * columns + column] = multiplier * Dot(x + (long)row * length, table + (long)column * length, length);
+            for (var row = 0; row < _rows; row++)
+                _y[(long)row * _columns + column] = _multiplier * Dot(_x + (long)row * _length, _table + (long)column * _length, _length);
     }
 
     /// <summary>Dot product of two runs of <paramref name="count"/> float32.</summary>

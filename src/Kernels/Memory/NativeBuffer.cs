@@ -9,8 +9,8 @@ namespace Grok1Cluster.Kernels.Memory;
 public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
 {
     private const nuint Alignment = 64;
-    private void* allocation;
-    private T* pointer;
+    private void* _allocation;
+    private T* _pointer;
 
     /// <param name="length">Elements, not bytes.</param>
     public NativeBuffer(long length)
@@ -19,8 +19,8 @@ public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
         Length = length;
         var bytes = checked((nuint)length * (nuint)sizeof(T));
         // A vector load of a tail may touch up to one vector past the last element, never more.
-        allocation = NativeMemory.AllocZeroed(checked(bytes + 2 * Alignment));
-        pointer = (T*)(((nuint)allocation + Alignment - 1) & ~(Alignment - 1));
+        _allocation = NativeMemory.AllocZeroed(checked(bytes + 2 * Alignment));
+        _pointer = (T*)(((nuint)_allocation + Alignment - 1) & ~(Alignment - 1));
     }
 
     ~NativeBuffer() => Free();
@@ -29,15 +29,15 @@ public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
     public long Length { get; }
 
     /// <summary>First element; valid until <see cref="Dispose"/>.</summary>
-    public T* Pointer => pointer;
+    public T* Pointer => _pointer;
 
-    public Span<T> Span => new(pointer, checked((int)Length));
+    public Span<T> Span => new(_pointer, checked((int)Length));
 
     public Span<T> Slice(long start, int length)
     {
         if ((ulong)start > (ulong)Length || (ulong)length > (ulong)(Length - start))
             throw new ArgumentOutOfRangeException(nameof(start), $"[{start}, {start} + {length}) lies outside a buffer of {Length} elements");
-        return new Span<T>(pointer + start, length);
+        return new Span<T>(_pointer + start, length);
     }
 
     public void Dispose()
@@ -48,8 +48,8 @@ public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
 
     private void Free()
     {
-        NativeMemory.Free(allocation);
-        allocation = null;
-        pointer = null;
+        NativeMemory.Free(_allocation);
+        _allocation = null;
+        _pointer = null;
     }
 }

@@ -1,5 +1,7 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Grok1Cluster.Kernels.Numerics;
 
@@ -80,4 +82,17 @@ public static class Bf16
         var rounded = bits + new Vector<uint>(0x7FFF) + (bits >>> 16 & Vector<uint>.One);
         return Vector.ConditionalSelect(isNaN, bits | new Vector<uint>(QuietBit), rounded) >>> 16;
     }
+
+    /// <summary>Eight bfloat16 at any address as float32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector256<float> Load8(ushort* source)
+    {
+        var (low, high) = Vector128.Widen(Vector128.Load(source));
+        return (Vector256.Create(low, high) << 16).AsSingle();
+    }
+
+    /// <summary>Four bfloat16 at any address as float32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector128<float> Load4(ushort* source) =>
+        (Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()) << 16).AsSingle();
 }

@@ -48,6 +48,17 @@ internal sealed unsafe class MappedFile : IDisposable
         }
     }
 
+    /// <summary>Reads a byte of every page of a range, which brings it into memory.</summary>
+    public void Touch(long offset, long length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length - offset);
+        var page = Environment.SystemPageSize;
+        var first = offset / page * page;
+        for (var at = first; at < offset + length; at += page)
+            Volatile.Read(ref Start[at]);
+    }
+
     public void Dispose()
     {
         lock (_disposing)

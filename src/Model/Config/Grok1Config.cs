@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Grok1Cluster.Model.Config;
 
 /// <summary>
@@ -53,8 +55,10 @@ public sealed record Grok1Config
     public int UnknownToken { get; init; } = 3;
 
     /// <summary>Width of all query heads together.</summary>
+    [JsonIgnore]
     public int QueryDim => QueryHeadCount * HeadDim;
 
     /// <summary>Width of all key (or value) heads together.</summary>
+    [JsonIgnore]
     public int KeyValueDim => KeyValueHeadCount * HeadDim;
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Kernels.Numerics;
 using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
@@ -161,7 +162,7 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
         {
             for (var group = 0; group < groups; group++)
                 for (var column = 0; column < PanelLayout.Columns; column++)
-                    target[(long)group * targetStride + column] = column < Columns ? Scale(firstGroup + group, column) : Bf16Bits.Round(1f);
+                    target[(long)group * targetStride + column] = column < Columns ? Scale(firstGroup + group, column) : Bf16.Round(1f);
         }
 
         public void Dequantise(int firstRow, int endRow, int axisLength, float* target)
@@ -169,7 +170,7 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
             var groupLength = axisLength / _tensor.ScaleGroups;
             for (var row = firstRow; row < endRow; row++)
                 for (var column = 0; column < Columns; column++)
-                    target[(long)(row - firstRow) * PanelLayout.Columns + column] = Values[row * Stride + column] * Bf16Bits.ToSingle(Scale(row / groupLength, column));
+                    target[(long)(row - firstRow) * PanelLayout.Columns + column] = Values[row * Stride + column] * Bf16.Widen(Scale(row / groupLength, column));
         }
 
         private ushort Scale(int group, int column) =>

@@ -47,7 +47,7 @@ public sealed class StoreWriter
         Parallel.For(0, pairs.Length, options, i =>
         {
             var ((layer, expert), runs) = pairs[i];
-            var name = $"experts/layer-{layer:00}-expert-{expert}.bin";
+            var name = StoreManifestRules.ExpertFile(layer, expert);
             var entry = staging.Find(name);
             if (entry is null)
                 entry = WriteExpert(staging, name, layer, expert, runs, cancel);

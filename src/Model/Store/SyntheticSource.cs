@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
@@ -45,7 +46,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim));
     }
 
-    private static ushort Scale(int rows) => Bf16Bits.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows))));
+    private static ushort Scale(int rows) => Bf16.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows))));
 
     /// <param name="random">Advanced by what is drawn.</param>
     /// <param name="format">Element format.</param>
@@ -79,7 +80,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
                     else if (format == WeightFormat.Float32)
                         MemoryMarshal.Cast<byte, float>(target)[element] = inside ? random.NextUniform() * deviation : 0f;
                     else if (format == WeightFormat.BFloat16)
-                        MemoryMarshal.Cast<byte, ushort>(target)[element] = inside ? Bf16Bits.Round(random.NextUniform() * deviation) : (ushort)0;
+                        MemoryMarshal.Cast<byte, ushort>(target)[element] = inside ? Bf16.Round(random.NextUniform() * deviation) : (ushort)0;
                 }
             }
     }
