@@ -65,7 +65,9 @@ public static unsafe class ActivationQuantizer
         return sum + Vector256.Sum(total);
     }
 
-    private static void QuantizeBlock(float* x, int length, sbyte* values, float* scale, int* sum)
+    /// <summary>One block of <see cref="Quantize"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void QuantizeBlock(float* x, int length, sbyte* values, float* scale, int* sum)
     {
         var maxima = Vector256<float>.Zero;
         var i = 0;

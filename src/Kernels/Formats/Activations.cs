@@ -75,14 +75,28 @@ public sealed unsafe class Activations : IDisposable
     {
         if ((uint)row >= (uint)Rows || x.Length != Axis.Length)
             throw new ArgumentException($"row {row} of {x.Length} values does not fit activations [{Rows}, {Axis.Length}]");
-        if (Format == ActivationFormat.Int8Blocks)
+        fixed (float* source = x)
+            SetBlocks(row, 0, Axis.BlockCount, source);
+    }
+
+    /// <summary>Stores a run of blocks of one row, quantising them in the int8 format.</summary>
+    /// <param name="row">Below <see cref="Rows"/>.</param>
+    /// <param name="firstBlock">First block of the run.</param>
+    /// <param name="endBlock">One past the last.</param>
+    /// <param name="x">float32 values of the run's indices of the axis.</param>
+    public void SetBlocks(int row, int firstBlock, int endBlock, float* x)
+    {
+        var blocks = Axis.BlockPointer;
+        var origin = blocks[firstBlock].Start;
+        for (var b = firstBlock; b < endBlock; b++)
         {
-            ActivationQuantizer.Quantize(x, Axis, Values + (long)row * Axis.PaddedLength, Scales + (long)row * Axis.BlockCount, Sums + (long)row * Axis.BlockCount);
-            return;
+            var source = x + (blocks[b].Start - origin);
+            var at = (long)row * Axis.PaddedLength + blocks[b].PaddedStart;
+            if (Format == ActivationFormat.Float32)
+                new ReadOnlySpan<float>(source, blocks[b].Length).CopyTo(new Span<float>(Floats + at, blocks[b].Length));
+            else
+                ActivationQuantizer.QuantizeBlock(source, blocks[b].Length, Values + at, Scales + (long)row * Axis.BlockCount + b, Sums + (long)row * Axis.BlockCount + b);
         }
-        var target = Floats + (long)row * Axis.PaddedLength;
-        foreach (ref readonly var block in Axis.Blocks)
-            x.Slice(block.Start, block.Length).CopyTo(new Span<float>(target + block.PaddedStart, block.Length));
     }
 
     /// <summary>Recomputes the sums of one row after its <see cref="Values"/> were filled from elsewhere.</summary>

@@ -1,3 +1,5 @@
+using Grok1Cluster.Kernels.Ops;
+
 namespace Grok1Cluster.Model.Config;
 
 /// <summary>
@@ -18,8 +20,8 @@ public static class Grok1ConfigRules
     private static readonly Dimension QueryHeads = new(nameof(Grok1Config.QueryHeadCount), "num_attention_heads", 1, 1 << 10, c => c.QueryHeadCount);
     private static readonly Dimension KeyValueHeads = new(nameof(Grok1Config.KeyValueHeadCount), "num_key_value_heads", 1, 1 << 10, c => c.KeyValueHeadCount);
     private static readonly Dimension Head = new(nameof(Grok1Config.HeadDim), "head_dim", 2, 1 << 10, c => c.HeadDim);
-    private static readonly Dimension Experts = new(nameof(Grok1Config.ExpertCount), "num_experts", 1, 1 << 10, c => c.ExpertCount);
-    private static readonly Dimension Chosen = new(nameof(Grok1Config.ExpertsPerToken), "num_experts_per_tok", 1, 1 << 10, c => c.ExpertsPerToken);
+    private static readonly Dimension Experts = new(nameof(Grok1Config.ExpertCount), "num_experts", 1, TopK.MaxExperts, c => c.ExpertCount);
+    private static readonly Dimension Chosen = new(nameof(Grok1Config.ExpertsPerToken), "num_experts_per_tok", 1, TopK.MaxExperts, c => c.ExpertsPerToken);
     private static readonly Dimension Vocabulary = new(nameof(Grok1Config.VocabularySize), "vocab_size", 1, 1 << 21, c => c.VocabularySize);
 
     private static readonly Dimension[] Dimensions =

@@ -1,0 +1,157 @@
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MatMul;
+using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Kernels.Ops;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.Model.Layers;
+
+/// <summary>
+/// Experts on the CPU, in two passes over the pool. First every expert block: gate and up panels, gelu, product, and the
+/// hidden activations quantised where they arise. Then every range of output columns: down over the blocks in ascending
+/// order, gated into the sum. A thread owns its columns, so nothing is added across threads and no order can vary.
+/// </summary>
+public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
+{
+    /// <summary>Panels of down that one part takes from each block: long enough runs for the memory, small enough results for L1.</summary>
+    private const int DownPanelsPerPart = 16;
+
+    private readonly ComputePool _pool;
+    private readonly ExpertLayout _layout;
+    private readonly ActivationFormat _format;
+    private readonly DelegateJob _inputJob;
+    private readonly DelegateJob _downJob;
+    private readonly List<Activations> _hidden = [];
+    private TileWork[] _work = new TileWork[8];
+    private int[] _firstPart = new int[9];
+    private NativeBuffer<int> _identity = new(0);
+    private int _workCount;
+    private Activations _x = null!;
+    private int* _rows;
+    private float* _gates;
+    private float* _sum;
+    private int _panelsPerPart;
+
+    /// <param name="pool">Where the work runs.</param>
+    /// <param name="layout">The experts' layout.</param>
+    /// <param name="format">Activations of the input and of the hidden layer.</param>
+    public CpuExpertFeedForward(ComputePool pool, ExpertLayout layout, ActivationFormat format)
+    {
+        (_pool, _layout, _format) = (pool, layout, format);
+        _inputJob = new DelegateJob(ComputeHidden);
+        _downJob = new DelegateJob(ComputeDown);
+    }
+
+    public void Accumulate(ReadOnlySpan<TileWork> work, Activations x, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates, float* sum)
+    {
+        if (x.Format != _format || x.Axis.PaddedLength != _layout.InputAxis.PaddedLength)
+            throw new ArgumentException($"activations are {x.Format} of {x.Axis.Length}, these experts take {_format} of {_layout.InputAxis.Length}", nameof(x));
+        Prepare(work, rows, gates);
+        fixed (int* r = rows)
+        fixed (float* g = gates)
+        {
+            _x = x;
+            _rows = r;
+            _gates = g;
+            _sum = sum;
+            _pool.Run(_inputJob, _firstPart[_workCount]);
+            var panels = PanelLayout.PanelCount(_layout.Columns);
+            _panelsPerPart = Math.Clamp(panels / (_pool.Threads * 4), 1, DownPanelsPerPart);
+            _pool.Run(_downJob, (panels + _panelsPerPart - 1) / _panelsPerPart);
+        }
+        Array.Clear(_work, 0, _workCount);
+    }
+
+    public void Dispose()
+    {
+        foreach (var hidden in _hidden)
+            hidden.Dispose();
+        _identity.Dispose();
+    }
+
+    private void Prepare(ReadOnlySpan<TileWork> work, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates)
+    {
+        if (work.Length > _work.Length)
+        {
+            _work = new TileWork[work.Length * 2];
+            _firstPart = new int[work.Length * 2 + 1];
+        }
+        work.CopyTo(_work);
+        _workCount = work.Length;
+        var most = 0;
+        for (var i = 0; i < work.Length; i++)
+        {
+            if (work[i].First < 0 || work[i].Count < 1 || work[i].First > Math.Min(rows.Length, gates.Length) - work[i].Count)
+                throw new ArgumentException($"work item {i} takes pairs {work[i].First} and {work[i].Count} more of {rows.Length}", nameof(work));
+            if (_hidden.Count == i)
+                _hidden.Add(new Activations(_layout.HiddenAxis, _format));
+            _hidden[i].Resize(work[i].Count);
+            _firstPart[i + 1] = _firstPart[i] + work[i].Tile.EndBlock - work[i].Tile.FirstBlock;
+            most = Math.Max(most, work[i].Count);
+        }
+        if (most > _identity.Length)
+        {
+            _identity.Dispose();
+            _identity = new NativeBuffer<int>(2 * most);
+            for (var i = 0; i < _identity.Length; i++)
+                _identity.Pointer[i] = i;
+        }
+    }
+
+    private void ComputeHidden(int part)
+    {
+        var item = 0;
+        while (part >= _firstPart[item + 1])
+            item++;
+        var (tile, first, count) = _work[item];
+        var index = tile.FirstBlock + part - _firstPart[item];
+        var block = _layout.Blocks[index];
+        var width = block.Panels * PanelLayout.Columns;
+        var panelFloats = count * PanelLayout.Columns;
+        var gate = ThreadScratch.Floats((long)count * (2 * PanelLayout.Columns + width));
+        var up = gate + panelFloats;
+        var hidden = up + panelFloats;
+        for (var panel = 0; panel < block.Panels; panel++)
+        {
+            new Span<float>(gate, 2 * panelFloats).Clear();
+            PanelProduct.Accumulate(_layout.Format, tile.InputPanel(index, 2 * panel), _x, _rows + first, count, gate, PanelLayout.Columns);
+            PanelProduct.Accumulate(_layout.Format, tile.InputPanel(index, 2 * panel + 1), _x, _rows + first, count, up, PanelLayout.Columns);
+            for (var row = 0; row < count; row++)
+                GeluTanh.Gate(
+                    new ReadOnlySpan<float>(gate + row * PanelLayout.Columns, PanelLayout.Columns), new ReadOnlySpan<float>(up + row * PanelLayout.Columns, PanelLayout.Columns),
+                    new Span<float>(hidden + (long)row * width + panel * PanelLayout.Columns, PanelLayout.Columns));
+        }
+        for (var row = 0; row < count; row++)
+            _hidden[item].SetBlocks(row, block.FirstActivationBlock, block.EndActivationBlock, hidden + (long)row * width);
+    }
+
+    private void ComputeDown(int part)
+    {
+        var firstPanel = part * _panelsPerPart;
+        var panels = Math.Min(_panelsPerPart, PanelLayout.PanelCount(_layout.Columns) - firstPanel);
+        for (var item = 0; item < _workCount; item++)
+        {
+            var (tile, first, count) = _work[item];
+            var panelFloats = count * PanelLayout.Columns;
+            var y = ThreadScratch.Floats((long)panels * panelFloats);
+            new Span<float>(y, checked(panels * panelFloats)).Clear();
+            for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
+                for (var panel = 0; panel < panels; panel++)
+                    PanelProduct.Accumulate(_layout.Format, tile.DownPanel(block, firstPanel + panel), _hidden[item], _identity.Pointer, count, y + (long)panel * panelFloats, PanelLayout.Columns);
+            for (var panel = 0; panel < panels; panel++)
+            {
+                var column = (firstPanel + panel) * PanelLayout.Columns;
+                var columns = Math.Min(PanelLayout.Columns, _layout.Columns - column);
+                for (var row = 0; row < count; row++)
+                    AddGated(_gates[first + row], y + (long)panel * panelFloats + row * PanelLayout.Columns, _sum + (long)_rows[first + row] * _layout.Columns + column, columns);
+            }
+        }
+    }
+
+    private static void AddGated(float gate, float* y, float* sum, int columns)
+    {
+        for (var i = 0; i < columns; i++)
+            sum[i] = MathF.FusedMultiplyAdd(gate, y[i], sum[i]);
+    }
+}

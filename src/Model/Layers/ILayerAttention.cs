@@ -1,0 +1,19 @@
+using Grok1Cluster.Kernels.Memory;
+
+namespace Grok1Cluster.Model.Layers;
+
+/// <summary>
+/// The seam behind which a device computes a layer's attention (xAI's <c>MultiHeadAttention</c> with the norms around it):
+/// <c>h += RmsNorm(Attention(RmsNorm(h)))</c>. It owns the KV memory's format. Not for concurrent use.
+/// </summary>
+public interface ILayerAttention : IDisposable
+{
+    /// <summary>Bytes of one KV block: keys and values of 32 positions in all layers.</summary>
+    long KvBlockBytes { get; }
+
+    /// <summary>Stores the rows' keys and values and adds the layer's attention to the residual stream.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="batch">The rows and where their KV blocks are.</param>
+    /// <param name="residual">[batch.Rows, EmbeddingDim] float32, updated.</param>
+    void Forward(int layer, TokenBatch batch, NativeBuffer<float> residual);
+}
