@@ -164,13 +164,13 @@ public sealed class Ckpt0CheckpointTests : IDisposable
         AssertRefused("tensor00002_000: ExpertGate of layer 0: shape [4, 256, 96] where the config says [4, 96, 256]");
 
         File.Copy(_tiny.Tensor(9), _tiny.Tensor(2), overwrite: true);
-        AssertRefused("ExpertGate of layer 0: a Float32 array where int8 weights with bfloat16 scales are expected");
+        AssertRefused("ExpertGate of layer 0: an array of Float32 where int8 weights with bfloat16 scales are expected");
 
         File.Copy(_tiny.Tensor(3), _tiny.Tensor(1), overwrite: true);
         AssertRefused("FinalNorm: a quantised pair of Int8 and BFloat16 where a float32 array is expected");
 
         _tiny.Replace(1, new PickleBuilder().Array([96], p => p.DType("i1", "|"), new byte[96]));
-        AssertRefused("FinalNorm: a Int8 array where a float32 array is expected");
+        AssertRefused("FinalNorm: an array of Int8 where a float32 array is expected");
     }
 
     [Fact]
