@@ -178,5 +178,5 @@ public sealed class Ckpt0Checkpoint : ICheckpoint
     }
 
     private static string Kind(PickledTensor tensor) =>
-        tensor.Scales is null ? $"a {tensor.Values.Type} array" : $"a quantised pair of {tensor.Values.Type} and {tensor.Scales.Type}";
+        tensor.Scales is null ? $"an array of {tensor.Values.Type}" : $"a quantised pair of {tensor.Values.Type} and {tensor.Scales.Type}";
 }

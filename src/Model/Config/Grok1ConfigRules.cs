@@ -4,8 +4,8 @@ namespace Grok1Cluster.Model.Config;
 
 /// <summary>
 /// What a <see cref="Grok1Config"/> must satisfy before anything is sized by it, whether it came from a file or from code.
-/// The caps leave room above every published model and keep every product of dimensions (bytes of all experts, of a KV cache
-/// of full length) below 2^58, so arithmetic in <c>long</c> never overflows.
+/// The caps leave room above every published model and keep every product of dimensions (float32 bytes of all experts, of a KV cache
+/// of full length) below 2^60, so arithmetic in <c>long</c> never overflows.
 /// </summary>
 public static class Grok1ConfigRules
 {
