@@ -49,13 +49,13 @@ public class FastMathTests
     }
 
     [Fact]
-    public void Tanh_ends_at_one_and_is_odd()
+    public void Tanh_ends_at_one_and_is_odd_but_for_rounding()
     {
         Assert.Equal(1f, FastMath.Tanh(float.PositiveInfinity));
         Assert.Equal(-1f, FastMath.Tanh(float.NegativeInfinity));
         Assert.Equal(1e-30f, FastMath.Tanh(1e-30f));
         foreach (float x in TestNumbers.Normal(200, 3, 0.3f))
-            Assert.Equal(-FastMath.Tanh(x), FastMath.Tanh(-x), 1e-7f);
+            Assert.Equal(-FastMath.Tanh(x), FastMath.Tanh(-x), 3e-7f);
     }
 
     private static (Func<Vector<float>, Vector<float>> Vector, Func<float, float> Scalar, Func<double, double> Reference) Function(string name) => name switch

@@ -20,7 +20,7 @@ public class Vector128Tests
     {
         if (IsChild || !Avx.IsSupported)
             return; // This process is the one without AVX.
-        var start = new ProcessStartInfo(Environment.ProcessPath!, ["vstest", typeof(Vector128Tests).Assembly.Location])
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", ["vstest", typeof(Vector128Tests).Assembly.Location])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
