@@ -1,0 +1,45 @@
+using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.Engine.Dispatch;
+
+/// <summary>All experts in this process: no worker, no wire. A layer is one bundle of whole experts.</summary>
+public sealed class LocalExpertDispatcher : IExpertDispatcher
+{
+    private readonly ExpertTile[][] _layers;
+    private readonly IExpertFeedForward _feedForward;
+    private readonly BundleExecutor _executor;
+
+    /// <param name="store">Must hold every expert.</param>
+    /// <param name="feedForward">Computes; disposed with this object.</param>
+    /// <exception cref="Model.ModelException">An expert is not held.</exception>
+    public LocalExpertDispatcher(ModelStore store, IExpertFeedForward feedForward)
+    {
+        _feedForward = feedForward;
+        _executor = new BundleExecutor(feedForward);
+        var config = store.Config;
+        _layers = [.. Enumerable.Range(0, config.LayerCount).Select(layer =>
+            Enumerable.Range(0, config.ExpertCount).Select(expert => store.OpenTile(new ExpertSlice(layer, expert, 0, config.FeedForwardDim))).ToArray())];
+    }
+
+    /// <summary>Brings every expert into memory.</summary>
+    public void Preload() => Parallel.ForEach(_layers.SelectMany(tiles => tiles), tile => tile.Touch());
+
+    public unsafe void Dispatch(ExpertBatch batch, CancellationToken cancel)
+    {
+        cancel.ThrowIfCancellationRequested();
+        _executor.Run(_layers[batch.Layer], batch.Input, batch.Experts, batch.Gates, batch.Sum);
+    }
+
+    public void Combine(ExpertBatch batch, CancellationToken cancel)
+    {
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        foreach (var tile in _layers.SelectMany(tiles => tiles))
+            tile.Dispose();
+        _feedForward.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}

@@ -1,0 +1,84 @@
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MatMul;
+using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Kernels.Ops;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Checkpoints;
+using Grok1Cluster.Model.Config;
+using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.Engine.Forward;
+
+/// <summary>
+/// <c>logits = RmsNorm(h) embedding^T * OutputMultiplier</c>: exact from the float32 table itself, fast from its packed copy.
+/// </summary>
+internal sealed unsafe class Head : IDisposable
+{
+    private readonly Grok1Config _config;
+    private readonly DenseWeights _weights;
+    private readonly ComputePool _pool;
+    private readonly bool _exact;
+    private readonly Activations _input;
+    private readonly MatrixProduct _packed = new();
+    private readonly RowMajorProduct _rowMajor = new();
+    private NativeBuffer<float> _normed = new(0);
+    private NativeBuffer<float> _padded = new(0);
+
+    public Head(Grok1Config config, DenseWeights weights, ComputePool pool, Precision precision)
+    {
+        (_config, _weights, _pool) = (config, weights, pool);
+        _exact = precision == Precision.Exact;
+        _input = new Activations(weights.Layout.HeadAxis, PanelProduct.ActivationsFor(weights.Layout.Format, _exact));
+    }
+
+    /// <param name="residual">[rows, EmbeddingDim].</param>
+    /// <param name="rows">Rows that want logits.</param>
+    /// <param name="logits">[rows.Length, VocabularySize], overwritten.</param>
+    public void Run(NativeBuffer<float> residual, ReadOnlySpan<int> rows, NativeBuffer<float> logits)
+    {
+        Grow(ref _normed, (long)rows.Length * _config.EmbeddingDim);
+        for (var i = 0; i < rows.Length; i++)
+            RmsNorm.Apply(
+                residual.Slice((long)rows[i] * _config.EmbeddingDim, _config.EmbeddingDim), _weights.Plain(TensorRole.FinalNorm), _config.RmsNormEpsilon,
+                _normed.Slice((long)i * _config.EmbeddingDim, _config.EmbeddingDim));
+        if (_exact)
+            _rowMajor.Run(_pool, _normed.Pointer, rows.Length, _weights.Embedding, _config.VocabularySize, _config.EmbeddingDim, _config.OutputMultiplier, logits.Pointer);
+        else
+            RunPacked(rows.Length, logits);
+    }
+
+    public void Dispose()
+    {
+        _input.Dispose();
+        _packed.Dispose();
+        _normed.Dispose();
+        _padded.Dispose();
+    }
+
+    private void RunPacked(int rows, NativeBuffer<float> logits)
+    {
+        var stride = PanelLayout.PaddedColumns(_config.VocabularySize);
+        Grow(ref _padded, (long)rows * stride);
+        _input.Resize(rows);
+        for (var i = 0; i < rows; i++)
+            _input.Set(i, _normed.Slice((long)i * _config.EmbeddingDim, _config.EmbeddingDim));
+        _packed.Add(_weights.Packed(TensorRole.Embedding), _padded.Pointer);
+        _packed.Run(_pool, _input);
+        for (var i = 0; i < rows; i++)
+        {
+            var source = _padded.Slice((long)i * stride, _config.VocabularySize);
+            var target = logits.Slice((long)i * _config.VocabularySize, _config.VocabularySize);
+            for (var v = 0; v < target.Length; v++)
+                target[v] = source[v] * _config.OutputMultiplier;
+        }
+    }
+
+    private static void Grow(ref NativeBuffer<float> buffer, long length)
+    {
+        if (buffer.Length >= length)
+            return;
+        buffer.Dispose();
+        buffer = new NativeBuffer<float>(length);
+    }
+}
