@@ -67,8 +67,11 @@ public sealed unsafe class KvBlockLayout
         for (int head = 0; head < KvHeads; head++)
         {
             byte* row = Keys(block, head);
-            for (int dim = 0; dim < HeadDim; dim++, row += RowBytes)
-                Write(row, slot, keys[head * HeadDim + dim]);
+            foreach (float key in keys.Slice(head * HeadDim, HeadDim))
+            {
+                Write(row, slot, key);
+                row += RowBytes;
+            }
         }
     }
 
@@ -80,23 +83,30 @@ public sealed unsafe class KvBlockLayout
     {
         Check(slot, values.Length);
         for (int head = 0; head < KvHeads; head++)
-            for (int dim = 0; dim < ValuePanels * KvPanel.Width; dim++)
-                Write(ValueRow(block, head, dim, slot), dim % KvPanel.Width, dim < HeadDim ? values[head * HeadDim + dim] : 0f);
+            for (int panel = 0; panel < ValuePanels; panel++)
+            {
+                byte* row = Values(block, head, panel) + slot * RowBytes;
+                int first = panel * KvPanel.Width;
+                int present = Math.Min(KvPanel.Width, HeadDim - first);
+                for (int i = 0; i < present; i++)
+                    Write(row, i, values[head * HeadDim + first + i]);
+                for (int i = present; i < KvPanel.Width; i++)
+                    Write(row, i, 0f);
+            }
     }
 
     /// <summary>The stored key element, widened; for tests and scalar twins.</summary>
     public float ReadKey(nint block, int head, int slot, int dim) => Read(Keys(block, head) + dim * RowBytes, slot);
 
     /// <summary>The stored value element, widened; for tests and scalar twins.</summary>
-    public float ReadValue(nint block, int head, int slot, int dim) => Read(ValueRow(block, head, dim, slot), dim % KvPanel.Width);
+    public float ReadValue(nint block, int head, int slot, int dim) =>
+        Read(Values(block, head, dim / KvPanel.Width) + slot * RowBytes, dim % KvPanel.Width);
 
     /// <summary>The K panel of a head: HeadDim rows.</summary>
     internal byte* Keys(nint block, int head) => (byte*)block + (nint)head * HeadBytes;
 
     /// <summary>A V panel of a head: 32 rows.</summary>
     internal byte* Values(nint block, int head, int panel) => Keys(block, head) + (HeadDim + panel * Tokens) * RowBytes;
-
-    private byte* ValueRow(nint block, int head, int dim, int slot) => Values(block, head, dim / KvPanel.Width) + slot * RowBytes;
 
     private void Write(byte* row, int element, float value)
     {
@@ -109,7 +119,7 @@ public sealed unsafe class KvBlockLayout
     private float Read(byte* row, int element) =>
         Format == KvFormat.Bf16 ? Bf16.Widen(((ushort*)row)[PairedIndex(element)]) : ((float*)row)[element];
 
-    private static int PairedIndex(int element) => element % 16 * 2 + element / 16;
+    private static int PairedIndex(int element) => (element & 15) * 2 + (element >> 4);
 
     private void Check(int slot, int length)
     {

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.KvCache;
@@ -19,22 +20,23 @@ internal static unsafe class KvPanel
     /// <summary>Adds a panel's product to the sums of every query.</summary>
     /// <param name="format">Element type of the panel.</param>
     /// <param name="panel">[rows, 32] as <see cref="KvBlockLayout"/> stores rows.</param>
+    /// <param name="next">The panel that will be read after this one, prefetched meanwhile: panels lie apart, so hardware does not foresee it.</param>
     /// <param name="rows">Rows to add.</param>
     /// <param name="queries">Queries, at least 1.</param>
     /// <param name="weights">Weights of the first query, [rows].</param>
     /// <param name="weightStride">Elements from one query's weights to the next's.</param>
     /// <param name="sums">Sums of the first query, [32].</param>
     /// <param name="sumStride">Elements from one query's sums to the next's.</param>
-    public static void MultiplyAdd(KvFormat format, byte* panel, int rows, int queries, float* weights, nint weightStride, float* sums, nint sumStride)
+    public static void MultiplyAdd(KvFormat format, byte* panel, byte* next, int rows, int queries, float* weights, nint weightStride, float* sums, nint sumStride)
     {
         if (format == KvFormat.Bf16)
-            MultiplyAdd<Bf16Row>(panel, rows, queries, weights, weightStride, sums, sumStride);
+            MultiplyAdd<Bf16Row>(panel, next, rows, queries, weights, weightStride, sums, sumStride);
         else
-            MultiplyAdd<Float32Row>(panel, rows, queries, weights, weightStride, sums, sumStride);
+            MultiplyAdd<Float32Row>(panel, next, rows, queries, weights, weightStride, sums, sumStride);
     }
 
     // Six queries (a KV head's group in Grok-1) fill the registers: twelve sums, one row's two halves, one weight.
-    private static void MultiplyAdd<TRow>(byte* panel, int rows, int queries, float* weights, nint weightStride, float* sums, nint sumStride)
+    private static void MultiplyAdd<TRow>(byte* panel, byte* next, int rows, int queries, float* weights, nint weightStride, float* sums, nint sumStride)
         where TRow : IRow
     {
         while (queries > 0)
@@ -43,19 +45,19 @@ internal static unsafe class KvPanel
             switch (queries)
             {
                 case >= 6:
-                    MultiplyAdd<TRow, Six>(panel, rows, weights, weightStride, sums, sumStride);
+                    MultiplyAdd<TRow, Six>(panel, next, rows, weights, weightStride, sums, sumStride);
                     taken = 6;
                     break;
                 case >= 4:
-                    MultiplyAdd<TRow, Four>(panel, rows, weights, weightStride, sums, sumStride);
+                    MultiplyAdd<TRow, Four>(panel, next, rows, weights, weightStride, sums, sumStride);
                     taken = 4;
                     break;
                 case >= 2:
-                    MultiplyAdd<TRow, Two>(panel, rows, weights, weightStride, sums, sumStride);
+                    MultiplyAdd<TRow, Two>(panel, next, rows, weights, weightStride, sums, sumStride);
                     taken = 2;
                     break;
                 default:
-                    MultiplyAdd<TRow, One>(panel, rows, weights, weightStride, sums, sumStride);
+                    MultiplyAdd<TRow, One>(panel, next, rows, weights, weightStride, sums, sumStride);
                     taken = 1;
                     break;
             }
@@ -66,7 +68,7 @@ internal static unsafe class KvPanel
     }
 
     // TCount.Value is a constant to the JIT, which drops the branches not taken.
-    private static void MultiplyAdd<TRow, TCount>(byte* panel, int rows, float* weights, nint weightStride, float* sums, nint sumStride)
+    private static void MultiplyAdd<TRow, TCount>(byte* panel, byte* next, int rows, float* weights, nint weightStride, float* sums, nint sumStride)
         where TRow : IRow
         where TCount : ICount
     {
@@ -93,19 +95,20 @@ internal static unsafe class KvPanel
             byte* row = panel;
             for (nint s = 0; s < rows; s++, row += TRow.Bytes)
             {
+                TRow.Prefetch(next + s * TRow.Bytes, lane);
                 TRow.Load(row, lane, out var low, out var high);
-                Add(weights[s], low, high, ref low0, ref high0);
+                Add(weights + s, low, high, ref low0, ref high0);
                 if (TCount.Value > 1)
-                    Add(w1[s], low, high, ref low1, ref high1);
+                    Add(w1 + s, low, high, ref low1, ref high1);
                 if (TCount.Value > 2)
                 {
-                    Add(w2[s], low, high, ref low2, ref high2);
-                    Add(w3[s], low, high, ref low3, ref high3);
+                    Add(w2 + s, low, high, ref low2, ref high2);
+                    Add(w3 + s, low, high, ref low3, ref high3);
                 }
                 if (TCount.Value > 4)
                 {
-                    Add(w4[s], low, high, ref low4, ref high4);
-                    Add(w5[s], low, high, ref low5, ref high5);
+                    Add(w4 + s, low, high, ref low4, ref high4);
+                    Add(w5 + s, low, high, ref low5, ref high5);
                 }
             }
 
@@ -126,9 +129,9 @@ internal static unsafe class KvPanel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(float weight, Vector<float> low, Vector<float> high, ref Vector<float> lowSum, ref Vector<float> highSum)
+    private static void Add(float* weight, Vector<float> low, Vector<float> high, ref Vector<float> lowSum, ref Vector<float> highSum)
     {
-        var w = new Vector<float>(weight);
+        var w = new Vector<float>(*weight);
         lowSum = Simd.MultiplyAdd(w, low, lowSum);
         highSum = Simd.MultiplyAdd(w, high, highSum);
     }
@@ -145,12 +148,25 @@ internal static unsafe class KvPanel
     {
         static abstract int Bytes { get; }
 
+        static abstract void Prefetch(byte* row, int lane);
+
         static abstract void Load(byte* row, int lane, out Vector<float> low, out Vector<float> high);
     }
 
     private readonly struct Float32Row : IRow
     {
         public static int Bytes => Width * sizeof(float);
+
+        // A row is two cache lines, read from lane and from lane + 16.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prefetch(byte* row, int lane)
+        {
+            if (Sse.IsSupported)
+            {
+                Sse.Prefetch0(row + lane * sizeof(float));
+                Sse.Prefetch0(row + (lane + Half) * sizeof(float));
+            }
+        }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Load(byte* row, int lane, out Vector<float> low, out Vector<float> high)
@@ -163,6 +179,13 @@ internal static unsafe class KvPanel
     private readonly struct Bf16Row : IRow
     {
         public static int Bytes => Width * sizeof(ushort);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prefetch(byte* row, int lane)
+        {
+            if (Sse.IsSupported)
+                Sse.Prefetch0(row + lane * sizeof(uint));
+        }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Load(byte* row, int lane, out Vector<float> low, out Vector<float> high)

@@ -11,6 +11,9 @@ internal static class LaneSum
 {
     public const int Lanes = 32;
 
+    /// <summary>The lane of element <paramref name="index"/>.</summary>
+    public static int Lane(int index) => index & (Lanes - 1);
+
     /// <summary>Adds the <see cref="Lanes"/> partial sums, upper half onto lower half until one is left.</summary>
     public static float Fold(Span<float> lanes)
     {
@@ -24,16 +27,22 @@ internal static class LaneSum
     public static float OfSquares(ReadOnlySpan<float> x)
     {
         Span<float> lanes = stackalloc float[Lanes];
-        lanes.Clear();
         ref float source = ref MemoryMarshal.GetReference(x);
-        int i = 0;
-        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
+        int whole = x.Length / Lanes * Lanes;
+        for (int lane = 0; lane < Lanes; lane += 2 * Vector<float>.Count)
         {
-            var v = Vector.LoadUnsafe(ref source, (nuint)i);
-            ref float lane = ref lanes[i % Lanes];
-            Simd.MultiplyAdd(v, v, Vector.LoadUnsafe(ref lane)).StoreUnsafe(ref lane);
+            var (first, second) = (Vector<float>.Zero, Vector<float>.Zero);
+            for (int i = lane; i < whole; i += Lanes)
+            {
+                var v = Vector.LoadUnsafe(ref source, (nuint)i);
+                var w = Vector.LoadUnsafe(ref source, (nuint)(i + Vector<float>.Count));
+                first = Simd.MultiplyAdd(v, v, first);
+                second = Simd.MultiplyAdd(w, w, second);
+            }
+            first.CopyTo(lanes[lane..]);
+            second.CopyTo(lanes[(lane + Vector<float>.Count)..]);
         }
-        AddSquares(x, i, lanes);
+        AddSquares(x, whole, lanes);
         return Fold(lanes);
     }
 
@@ -49,6 +58,6 @@ internal static class LaneSum
     private static void AddSquares(ReadOnlySpan<float> x, int from, Span<float> lanes)
     {
         for (int i = from; i < x.Length; i++)
-            lanes[i % Lanes] = Simd.MultiplyAdd(x[i], x[i], lanes[i % Lanes]);
+            lanes[Lane(i)] = Simd.MultiplyAdd(x[i], x[i], lanes[Lane(i)]);
     }
 }

@@ -54,7 +54,7 @@ public static unsafe class Attention
             for (int head = 0; head < shape.Group; head++)
             {
                 int i = row * shape.Group + head;
-                Divide(sums.Slice(i * shape.PaddedHeadDim, shape.Kv.HeadDim), divisors[i],
+                Softmax.Divide(sums.Slice(i * shape.PaddedHeadDim, shape.Kv.HeadDim), divisors[i],
                     output.Slice(row * outputStride + head * shape.Kv.HeadDim, shape.Kv.HeadDim));
             }
     }
@@ -89,11 +89,13 @@ public static unsafe class Attention
         float* queries, int queryStride, float* scores, int context)
     {
         var kv = shape.Kv;
+        int last = (start + rows - 1) / KvBlockLayout.Tokens;
         for (int first = 0; first < start + rows; first += KvBlockLayout.Tokens)
         {
             byte* keys = kv.Keys(blocks[first / KvBlockLayout.Tokens], kvHead);
+            byte* next = kv.Keys(blocks[Math.Min(first / KvBlockLayout.Tokens + 1, last)], kvHead);
             for (int row = Math.Max(0, first - start); row < rows; row++)
-                KvPanel.MultiplyAdd(kv.Format, keys, kv.HeadDim, shape.Group, queries + (nint)row * queryStride, kv.HeadDim,
+                KvPanel.MultiplyAdd(kv.Format, keys, next, kv.HeadDim, shape.Group, queries + (nint)row * queryStride, kv.HeadDim,
                     scores + (nint)row * shape.Group * context + first, context);
         }
     }
@@ -103,21 +105,17 @@ public static unsafe class Attention
     {
         var kv = shape.Kv;
         int width = shape.PaddedHeadDim;
+        int last = (start + rows - 1) / KvBlockLayout.Tokens;
         for (int first = 0; first < start + rows; first += KvBlockLayout.Tokens)
             for (int panel = 0; panel < kv.ValuePanels; panel++)
             {
                 byte* values = kv.Values(blocks[first / KvBlockLayout.Tokens], kvHead, panel);
+                byte* next = kv.Values(blocks[Math.Min(first / KvBlockLayout.Tokens + 1, last)], kvHead, panel);
                 for (int row = Math.Max(0, first - start); row < rows; row++)
-                    KvPanel.MultiplyAdd(kv.Format, values, Math.Min(KvBlockLayout.Tokens, start + row + 1 - first), shape.Group,
+                    KvPanel.MultiplyAdd(kv.Format, values, next, Math.Min(KvBlockLayout.Tokens, start + row + 1 - first), shape.Group,
                         weights + (nint)row * shape.Group * context + first, context,
                         sums + (nint)row * shape.Group * width + panel * KvPanel.Width, width);
             }
-    }
-
-    private static void Divide(ReadOnlySpan<float> x, float divisor, Span<float> y)
-    {
-        for (int i = 0; i < y.Length; i++)
-            y[i] = x[i] / divisor;
     }
 
     private static void Check(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,

@@ -12,13 +12,7 @@ public static class Softmax
     public static void Apply(Span<float> x)
     {
         Shapes.AtLeast(x.Length, 1);
-        float sum = Exponentials(x, Max(x));
-        ref float values = ref MemoryMarshal.GetReference(x);
-        int i = 0;
-        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
-            (Vector.LoadUnsafe(ref values, (nuint)i) / sum).StoreUnsafe(ref values, (nuint)i);
-        for (; i < x.Length; i++)
-            x[i] /= sum;
+        Divide(x, Exponentials(x, Max(x)), x);
     }
 
     /// <summary>Scalar twin of <see cref="Apply"/>.</summary>
@@ -67,7 +61,7 @@ public static class Softmax
         {
             var e = FastMath.Exp(Vector.LoadUnsafe(ref values, (nuint)i) - offset);
             e.StoreUnsafe(ref values, (nuint)i);
-            ref float lane = ref lanes[i % LaneSum.Lanes];
+            ref float lane = ref lanes[LaneSum.Lane(i)];
             (Vector.LoadUnsafe(ref lane) + e).StoreUnsafe(ref lane);
         }
         AddExponentials(x, max, i, lanes);
@@ -83,9 +77,22 @@ public static class Softmax
         return LaneSum.Fold(lanes);
     }
 
+    /// <summary>y = x / divisor; y may be x.</summary>
+    internal static void Divide(ReadOnlySpan<float> x, float divisor, Span<float> y)
+    {
+        Shapes.Same(y.Length, x.Length);
+        ref float source = ref MemoryMarshal.GetReference(x);
+        ref float destination = ref MemoryMarshal.GetReference(y);
+        int i = 0;
+        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
+            (Vector.LoadUnsafe(ref source, (nuint)i) / divisor).StoreUnsafe(ref destination, (nuint)i);
+        for (; i < x.Length; i++)
+            y[i] = x[i] / divisor;
+    }
+
     private static void AddExponentials(Span<float> x, float max, int from, Span<float> lanes)
     {
         for (int i = from; i < x.Length; i++)
-            lanes[i % LaneSum.Lanes] += x[i] = FastMath.Exp(x[i] - max);
+            lanes[LaneSum.Lane(i)] += x[i] = FastMath.Exp(x[i] - max);
     }
 }
