@@ -1,0 +1,61 @@
+using System.Text.Json;
+using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Engine.Forward;
+using Grok1Cluster.Engine.Generation;
+using Grok1Cluster.Engine.Kv;
+using Grok1Cluster.Kernels.MatMul;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Checkpoints;
+using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
+using Grok1Cluster.TestKit;
+
+namespace Grok1Cluster.Engine.Tests.Parity;
+
+/// <summary>A small reference checkpoint, imported to a temporary store and ready to run in this process.</summary>
+public sealed class GoldenModel : IDisposable
+{
+    private readonly string _directory;
+    private readonly ComputePool _pool;
+    private readonly DenseWeights _weights;
+    private readonly LocalExpertDispatcher _dispatcher;
+    private readonly KvBlockPool _kv;
+
+    public GoldenModel(string name, Precision precision, int threads = 2, int chunk = SequenceRunner.DefaultChunk)
+    {
+        _directory = Directory.CreateTempSubdirectory("grok1-golden-").FullName;
+        var path = Path.Combine(_directory, name);
+        using (var checkpoint = Ckpt0Checkpoint.Open(Path.Combine(Repository.TestData, name)))
+            StoreBuilder.Import(checkpoint, path, new StoreBuildOptions(), null, CancellationToken.None);
+        Store = ModelStore.Open(path);
+        _weights = Store.OpenDense();
+        _pool = new ComputePool(threads, spin: false);
+        var exact = precision == Precision.Exact;
+        _dispatcher = new LocalExpertDispatcher(Store, new CpuExpertFeedForward(_pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact)));
+        var attention = new CpuLayerAttention(Store.Config, _weights, _pool, exact);
+        Forward = new ForwardPass(Store, _weights, _pool, attention, _dispatcher, precision);
+        _kv = new KvBlockPool(attention.KvBlockBytes, KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
+        Runner = new SequenceRunner(Store.Config, Forward, _kv, chunk);
+        Golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.TestData, name, "golden.json"))).RootElement;
+    }
+
+    public ModelStore Store { get; }
+
+    public ForwardPass Forward { get; }
+
+    public SequenceRunner Runner { get; }
+
+    public JsonElement Golden { get; }
+
+    public void Dispose()
+    {
+        Runner.Dispose();
+        Forward.Dispose();
+        _dispatcher.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        _weights.Dispose();
+        Store.Dispose();
+        _kv.Dispose();
+        _pool.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+}
