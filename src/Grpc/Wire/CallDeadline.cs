@@ -1,0 +1,32 @@
+namespace Grok1Cluster.Grpc.Wire;
+
+/// <summary>The moment at which a call is given up, and the timer that watches for it.</summary>
+internal sealed class CallDeadline : IDisposable
+{
+    /// <summary>Timers take at most 2^32 - 2 ms; what lies further away than this needs none.</summary>
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(24);
+
+    private readonly TimeProvider _time;
+    private readonly ITimer? _timer;
+
+    /// <param name="timeout">Time left from now.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="expired">Called once, on a timer's thread, when the time is over, unless disposed before.</param>
+    public CallDeadline(TimeSpan timeout, TimeProvider time, Action expired)
+    {
+        _time = time;
+        var now = time.GetUtcNow();
+        At = timeout < DateTimeOffset.MaxValue - now ? now + timeout : DateTimeOffset.MaxValue;
+        if (timeout < LongestTimer)
+            _timer = time.CreateTimer(static state => ((Action)state!)(), expired, timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>When the call is given up.</summary>
+    public DateTimeOffset At { get; }
+
+    /// <summary>Whether that moment is over.</summary>
+    public bool HasPassed => _time.GetUtcNow() >= At;
+
+    /// <inheritdoc/>
+    public void Dispose() => _timer?.Dispose();
+}
