@@ -1,0 +1,25 @@
+using System.Buffers.Binary;
+using Grok1Cluster.Grpc;
+using Grok1Cluster.Protos.Expert.V1;
+
+namespace Grok1Cluster.Cluster.Wire;
+
+/// <summary>The methods of <c>grok1.expert.v1.ExpertService</c>, as both sides of a call name them.</summary>
+public static class ExpertMethods
+{
+    /// <summary>Full name of the service, also for health checks.</summary>
+    public const string Service = "grok1.expert.v1.ExpertService";
+
+    /// <summary>Largest message either side accepts: a prefill chunk of 1,024 tokens of Grok-1 in float32, for two bundles.</summary>
+    public const int MaxMessageBytes = 64 << 20;
+
+    public static GrpcMethod<DescribeRequest, DescribeResponse> Describe { get; } =
+        GrpcMethod.Protobuf(Service, nameof(Describe), DescribeRequest.Parser, DescribeResponse.Parser);
+
+    public static GrpcMethod<ProcessRequest, ProcessResponse> Process { get; } =
+        GrpcMethod.Protobuf(Service, nameof(Process), ProcessRequest.Parser, ProcessResponse.Parser);
+
+    /// <summary>The short form of a model's fingerprint that every call carries.</summary>
+    /// <param name="fingerprint">64 hexadecimal digits.</param>
+    public static ulong ShortFingerprint(string fingerprint) => BinaryPrimitives.ReadUInt64BigEndian(Convert.FromHexString(fingerprint.AsSpan(0, 16)));
+}

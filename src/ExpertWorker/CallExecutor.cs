@@ -1,0 +1,94 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Kernels.Numerics;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Protos.Expert.V1;
+
+namespace Grok1Cluster.ExpertWorker;
+
+/// <summary>Computes checked calls, one at a time, on the worker's compute threads. Not for concurrent use.</summary>
+public sealed unsafe class CallExecutor : IDisposable
+{
+    private readonly Path _fast;
+    private readonly Path _exact;
+    private readonly int _width;
+    private NativeBuffer<float> _sum = new(0);
+    private int[] _experts = [];
+
+    /// <param name="tiles">The weights.</param>
+    /// <param name="pool">Where the work runs; not disposed.</param>
+    public CallExecutor(TileStore tiles, ComputePool pool)
+    {
+        _width = tiles.Model.Config.EmbeddingDim;
+        _exact = new Path(tiles, pool, ActivationFormat.Float32);
+        _fast = tiles.Model.ExpertLayout.Format.IsQuantised() ? new Path(tiles, pool, ActivationFormat.Int8Blocks) : _exact;
+    }
+
+    /// <summary>The result of a call: [bundles, tokens, EmbeddingDim], each bundle added in float32 and rounded once.</summary>
+    public ExpertResult Run(ExpertRequest request)
+    {
+        var call = request.Call;
+        var path = request.IsExact ? _exact : _fast;
+        var length = (long)call.Tokens * _width;
+        if (_sum.Length < length)
+        {
+            _sum.Dispose();
+            _sum = new NativeBuffer<float>(2 * length);
+        }
+        if (_experts.Length < call.Experts.Length)
+            _experts = new int[2 * call.Experts.Length];
+        for (var i = 0; i < call.Experts.Length; i++)
+            _experts[i] = call.Experts[i];
+
+        request.CopyTo(path.Input);
+        var elementBytes = call.ResultFormat == TensorFormat.Float32 ? sizeof(float) : sizeof(ushort);
+        var values = new byte[request.Bundles.Count * length * elementBytes];
+        for (var bundle = 0; bundle < request.Bundles.Count; bundle++)
+        {
+            var sum = _sum.Slice(0, (int)length);
+            sum.Clear();
+            path.Executor.Run(request.Bundles[bundle], path.Input, _experts.AsSpan(0, call.Experts.Length), MemoryMarshal.Cast<byte, float>(call.Gates.Span), _sum.Pointer);
+            var target = values.AsSpan((int)(bundle * length * elementBytes), (int)length * elementBytes);
+            if (call.ResultFormat == TensorFormat.Float32)
+                MemoryMarshal.AsBytes(sum).CopyTo(target);
+            else
+                Bf16.Round(sum, MemoryMarshal.Cast<byte, ushort>(target));
+        }
+        return new ExpertResult { Id = call.Id, Values = UnsafeByteOperations.UnsafeWrap(values), Checksum = Crc32C.Compute(values) };
+    }
+
+    public void Dispose()
+    {
+        _fast.Dispose();
+        _exact.Dispose();
+        _sum.Dispose();
+    }
+
+    /// <summary>Buffers and kernels of one activation format.</summary>
+    private sealed class Path : IDisposable
+    {
+        private readonly CpuExpertFeedForward _feedForward;
+
+        public Path(TileStore tiles, ComputePool pool, ActivationFormat format)
+        {
+            var layout = tiles.Model.ExpertLayout;
+            Input = new Activations(layout.InputAxis, format);
+            _feedForward = new CpuExpertFeedForward(pool, layout, format);
+            Executor = new BundleExecutor(_feedForward);
+        }
+
+        public Activations Input { get; }
+
+        public BundleExecutor Executor { get; }
+
+        public void Dispose()
+        {
+            Input.Dispose();
+            _feedForward.Dispose();
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.Grpc;
+using Grok1Cluster.Grpc.Health;
+using Grok1Cluster.Grpc.Server;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.ExpertWorker;
+
+/// <summary>A running worker: tiles in memory, compute threads, gRPC server with health.</summary>
+public sealed class ExpertWorkerHost : IAsyncDisposable
+{
+    private readonly ModelStore _store;
+    private readonly TileStore _tiles;
+    private readonly ComputePool _pool;
+    private readonly CallExecutor _executor;
+    private readonly ExpertService _service;
+    private readonly GrpcServer _server;
+
+    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, CallExecutor executor, ExpertService service, GrpcServer server) =>
+        (_store, _tiles, _pool, _executor, _service, _server) = (store, tiles, pool, executor, service, server);
+
+    /// <summary>Where it listens, with the port it was given.</summary>
+    public GrpcAddress Address => _server.Addresses[0];
+
+    /// <summary>Tiles held.</summary>
+    public int TileCount => _tiles.Tiles.Count;
+
+    /// <summary>Bytes of the tiles.</summary>
+    public long Bytes => _tiles.Bytes;
+
+    /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
+    /// <exception cref="ModelException">Anything wrong in the store.</exception>
+    /// <exception cref="PlanException">The plan does not fit it.</exception>
+    /// <exception cref="ResourceException">The tiles do not fit into memory.</exception>
+    /// <exception cref="IOException">The address is in use.</exception>
+    public static async Task<ExpertWorkerHost> StartAsync(ExpertWorkerOptions options, Action<Exception> onFault, CancellationToken cancel)
+    {
+        var opened = new Stack<IDisposable>();
+        try
+        {
+            var store = Push(ModelStore.Open(options.ModelPath));
+            var slices = ChooseSlices(store, options);
+            MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
+            var tiles = Push(new TileStore(store, slices));
+            if (options.Preload)
+                await Task.Run(() => tiles.Preload(cancel), cancel);
+            var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
+            var executor = Push(new CallExecutor(tiles, pool));
+            var service = Push(new ExpertService(options.Id, tiles, executor, onFault));
+
+            var health = new HealthService();
+            var services = new GrpcServices();
+            service.AddTo(services);
+            health.AddTo(services);
+            var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
+            {
+                Listen = [options.Listen],
+                Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
+            }, cancel);
+            health.SetStatus("", serving: true);
+            health.SetStatus(ExpertMethods.Service, serving: true);
+            return new ExpertWorkerHost(store, tiles, pool, executor, service, server);
+        }
+        catch
+        {
+            while (opened.TryPop(out var item))
+                item.Dispose();
+            throw;
+        }
+
+        T Push<T>(T item) where T : IDisposable
+        {
+            opened.Push(item);
+            return item;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _server.DisposeAsync();
+        _service.Dispose();
+        _executor.Dispose();
+        _pool.Dispose();
+        _tiles.Dispose();
+        _store.Dispose();
+    }
+
+    /// <summary>The plan's tiles of this worker, or without a plan every run of blocks that the store holds.</summary>
+    private static List<ExpertSlice> ChooseSlices(ModelStore store, ExpertWorkerOptions options)
+    {
+        if (options.PlanPath is not null)
+        {
+            var geometry = new PlanGeometry(store.Name, store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth);
+            var plan = PlanFile.Load(options.PlanPath, geometry);
+            return [.. WorkerShare.Of(plan, geometry, options.Id).Tiles.Select(tile => new ExpertSlice(tile.Layer, tile.Expert, plan.Cuts[tile.Slice], plan.Cuts[tile.Slice + 1]))];
+        }
+        var width = store.ExpertLayout.BlockWidth;
+        return [.. from expert in store.Manifest.Experts
+                   from run in expert.FirstBlocks.Zip(expert.EndBlocks)
+                   select new ExpertSlice(expert.Layer, expert.Expert, run.First * width, Math.Min(run.Second * width, store.Config.FeedForwardDim))];
+    }
+
+    private static long StoreBytes(ModelStore store, IEnumerable<ExpertSlice> slices) =>
+        slices.Sum(slice => store.ExpertLayout.BlockRange(slice.Start, slice.End) is var (first, end) ? store.ExpertLayout.Bytes(first, end) : 0);
+}

@@ -1,0 +1,31 @@
+using Grok1Cluster.Model.Layers;
+
+namespace Grok1Cluster.ExpertWorker;
+
+/// <summary>One worker process.</summary>
+public sealed record ExpertWorkerOptions
+{
+    /// <summary>Its id in plans.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>Directory of the model store, or of this worker's share of it.</summary>
+    public required string ModelPath { get; init; }
+
+    /// <summary>Plan that says which tiles to hold; null: all that the store holds, as whole experts or as they were cut.</summary>
+    public string? PlanPath { get; init; }
+
+    /// <summary>gRPC address: <c>host:port</c>, port 0 for a free one, or <c>unix:/path</c>.</summary>
+    public string Listen { get; init; } = "127.0.0.1:0";
+
+    /// <summary>Compute threads; 0: one a core.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Whether idle compute threads spin for a moment; off where processes times threads exceed the cores.</summary>
+    public bool Spin { get; init; }
+
+    /// <summary>Most bytes of weights to hold; null: what the machine has available.</summary>
+    public long? MemoryLimit { get; init; }
+
+    /// <summary>Whether every page of the tiles is read before the worker is ready.</summary>
+    public bool Preload { get; init; } = true;
+}

@@ -1,0 +1,41 @@
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.ExpertWorker;
+
+/// <summary>The tiles a worker holds, mapped from its model store, found by what a call names.</summary>
+public sealed class TileStore : IDisposable
+{
+    private readonly Dictionary<ExpertSlice, ExpertTile> _tiles = [];
+
+    /// <param name="store">Holds at least the slices.</param>
+    /// <param name="slices">What to hold.</param>
+    /// <exception cref="ModelException">The store lacks one of them.</exception>
+    public TileStore(ModelStore store, IEnumerable<ExpertSlice> slices)
+    {
+        Model = store;
+        foreach (var slice in slices)
+            if (!_tiles.ContainsKey(slice))
+                _tiles.Add(slice, store.OpenTile(slice));
+    }
+
+    public ModelStore Model { get; }
+
+    public IReadOnlyCollection<ExpertTile> Tiles => _tiles.Values;
+
+    /// <summary>Bytes of weights and scales.</summary>
+    public long Bytes => _tiles.Values.Sum(tile => tile.Bytes);
+
+    /// <summary>A tile, or null if it is not held.</summary>
+    public ExpertTile? Find(ExpertSlice slice) => _tiles.GetValueOrDefault(slice);
+
+    /// <summary>Brings every page into memory.</summary>
+    public void Preload(CancellationToken cancel) =>
+        Parallel.ForEach(_tiles.Values, new ParallelOptions { CancellationToken = cancel }, tile => tile.Touch());
+
+    public void Dispose()
+    {
+        foreach (var tile in _tiles.Values)
+            tile.Dispose();
+    }
+}
