@@ -1,1 +1,4 @@
-return 0;
+using Grok1Cluster.Cli;
+
+using var interrupt = new Interrupt();
+return await CommandLine.RunAsync(args, interrupt.Token);

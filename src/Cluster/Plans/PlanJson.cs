@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 
 namespace Grok1Cluster.Cluster.Plans;
@@ -20,22 +21,15 @@ public static class PlanJson
     /// <summary>UTF-8 text with one bundle a line, for people to edit and for tools to compare.</summary>
     public static byte[] Serialize(Plan plan)
     {
-        using var stream = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
-        {
-            writer.WriteStartObject();
-            writer.WriteNumber("epoch", plan.Epoch);
-            writer.WriteString("model", plan.Model);
-            writer.WritePropertyName("cuts");
-            writer.WriteRawValue(JsonSerializer.SerializeToUtf8Bytes(plan.Cuts, Compact));
-            writer.WriteStartArray("bundles");
-            foreach (var bundle in plan.Bundles)
-                writer.WriteRawValue(JsonSerializer.SerializeToUtf8Bytes(ToDocument(bundle), Compact));
-            writer.WriteEndArray();
-            writer.WriteEndObject();
-        }
-        stream.WriteByte((byte)'\n');
-        return stream.ToArray();
+        var text = new StringBuilder()
+            .Append("{\n")
+            .Append($"  \"epoch\": {plan.Epoch},\n")
+            .Append($"  \"model\": {JsonSerializer.Serialize(plan.Model)},\n")
+            .Append($"  \"cuts\": {JsonSerializer.Serialize(plan.Cuts)},\n")
+            .Append("  \"bundles\": [\n    ")
+            .AppendJoin(",\n    ", plan.Bundles.Select(bundle => JsonSerializer.Serialize(ToDocument(bundle), Compact)))
+            .Append("\n  ]\n}\n");
+        return Encoding.UTF8.GetBytes(text.ToString());
     }
 
     /// <summary>Reads the shape only; whether it is a plan for some geometry is for <see cref="PlanValidator"/> to say.</summary>

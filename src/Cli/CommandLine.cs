@@ -1,0 +1,48 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Verbs;
+
+namespace Grok1Cluster.Cli;
+
+/// <summary>The whole command line: the verbs, how arguments are read, how a run ends.</summary>
+internal static class CommandLine
+{
+    /// <summary>Layered below flags and environment; on every verb.</summary>
+    public static readonly Option<FileInfo?> ConfigOption = new("--config")
+    {
+        Description = "settings in a JSON file: {\"cluster\": {\"workers\": 4}}",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public static RootCommand CreateRoot()
+    {
+        var root = new RootCommand("Grok-1 on one coordinator and many expert workers.") { HelpName = "grok1" };
+        root.Add(ConfigOption);
+        root.Add(PlanVerb.Create());
+        // A prompt may begin with a bracket; directives are for debugging parsers.
+        root.Directives.Clear();
+        var help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new VerbHelp((HelpAction)help.Action!);
+        return root;
+    }
+
+    /// <summary>Runs one command line; every way to end it is an exit code of <see cref="ExitCodes"/>.</summary>
+    public static async Task<int> RunAsync(string[] args, CancellationToken cancellation)
+    {
+        try
+        {
+            // A prompt may begin with @, so there are no response files.
+            var parsed = CreateRoot().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
+                throw UsageException.Of(parsed);
+            var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            return await parsed.InvokeAsync(configuration, cancellation);
+        }
+        catch (Exception e)
+        {
+            return ErrorReporter.Report(e, Console.Error, cancellation);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+using System.Net.Sockets;
+using System.Security.Authentication;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Model;
+using Microsoft.AspNetCore.Connections;
+
+namespace Grok1Cluster.Cli.Errors;
+
+/// <summary>How a process tells why it ended, and the one place that maps exceptions to it.</summary>
+internal static class ExitCodes
+{
+    /// <summary>Done or drained.</summary>
+    public const int Ok = 0;
+
+    public const int RuntimeFault = 1;
+
+    /// <summary>Usage, or grok1's own configuration.</summary>
+    public const int Usage = 2;
+
+    /// <summary>Anything wrong in a model, and a plan that does not fit it.</summary>
+    public const int Model = 3;
+
+    /// <summary>Memory, disk, file handles.</summary>
+    public const int Resources = 4;
+
+    public const int Network = 5;
+
+    public const int Auth = 6;
+
+    /// <summary>A run that a signal ended (128 + SIGINT, as shells have it).</summary>
+    public const int Interrupted = 130;
+
+    /// <summary>ENOSPC, ENFILE, EMFILE, ENOMEM: what .NET puts into the HResult of an IOException on Unix.</summary>
+    private static readonly int[] ExhaustedErrnos = [28, 23, 24, 12];
+
+    /// <summary>The code of the first cause, from the outermost inwards, that has one of its own.</summary>
+    public static int Of(Exception exception) =>
+        Causes(exception).Select(Classify).FirstOrDefault(code => code != RuntimeFault, RuntimeFault);
+
+    private static int Classify(Exception exception) => exception switch
+    {
+        UsageException => Usage,
+        ModelException or PlanException => Model,
+        ResourceException or OutOfMemoryException => Resources,
+        IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,
+        AddressInUseException or SocketException or HttpRequestException { InnerException: null } => Network,
+        AuthenticationException => Auth,
+        _ => RuntimeFault,
+    };
+
+    private static IEnumerable<Exception> Causes(Exception exception)
+    {
+        yield return exception;
+        IEnumerable<Exception> inner = exception is AggregateException many ? many.InnerExceptions
+            : exception.InnerException is { } one ? [one] : [];
+        foreach (var cause in inner.SelectMany(Causes))
+            yield return cause;
+    }
+}

@@ -1,0 +1,63 @@
+using System.CommandLine;
+using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cli.Verbs;
+using Grok1Cluster.Cluster.Plans;
+
+namespace Grok1Cluster.Cli.Options;
+
+/// <summary>The cluster that a verb starts.</summary>
+/// <param name="Model"><c>demo</c>, a model store, or a directory with a checkpoint.</param>
+/// <param name="Workers">Worker processes; 0 computes everything in one process.</param>
+/// <param name="Threads">Compute threads of all processes together; null is every core.</param>
+/// <param name="MemoryLimitBytes">For all processes together; null is what the machine has.</param>
+/// <param name="KvMemoryBytes">For the KV cache; null lets the coordinator choose.</param>
+internal sealed record ClusterSettings(
+    string Model, int Workers, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes);
+
+/// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
+internal sealed class ClusterOptions
+{
+    private const int MaxWorkers = 1024;
+    private const int MaxThreads = 4096;
+
+    private readonly SettingOption<int> _workers;
+
+    private readonly SettingOption<string> _model = ModelOption();
+
+    private readonly SettingOption<PlanRequest> _plan = PlanOption();
+
+    private readonly SettingOption<Precision> _precision = new(
+        "--precision", "cluster:precision", TextFormats.Choice<Precision>(), Precision.Fast, "int8 activations, or float32 throughout");
+
+    private readonly SettingOption<int?> _threads = new(
+        "--threads", "cluster:threads", TextFormats.Optional(TextFormats.Count(1, MaxThreads)), null, "compute threads of all processes together (default: every core)");
+
+    private readonly SettingOption<long?> _memoryLimit = new(
+        "--memory-limit", "cluster:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory of all processes together (default: what the machine has)");
+
+    private readonly SettingOption<long?> _kvMemory = new(
+        "--kv-memory", "cluster:kv_memory", TextFormats.Optional(TextFormats.Bytes), null, "memory for the KV cache (default: enough for one full context)");
+
+    /// <param name="defaultWorkers">4 for verbs that show a cluster, 0 for those that measure a model.</param>
+    public ClusterOptions(int defaultWorkers) => _workers = WorkersOption(min: 0, defaultWorkers);
+
+    public static SettingOption<string> ModelOption() => new(
+        "--model", "cluster:model", TextFormats.Text("M"), "demo", "demo, a model store, or a directory with ckpt-0/");
+
+    public static SettingOption<int> WorkersOption(int min, int defaultWorkers) => new(
+        "--workers", "cluster:workers", TextFormats.Count(min, MaxWorkers), defaultWorkers,
+        min == 0 ? "worker processes; 0 computes in one process" : "number of workers");
+
+    public static SettingOption<PlanRequest> PlanOption() => new(
+        "--plan", "cluster:plan", TextFormats.Plan, PlanRequest.Auto, "how experts are dealt to workers");
+
+    public void AddTo(Command command)
+    {
+        foreach (var option in new Option[] { _model, _workers, _plan, _precision, _threads, _memoryLimit, _kvMemory })
+            command.Add(option);
+    }
+
+    public ClusterSettings Read(VerbContext context) => new(
+        context.Get(_model), context.Get(_workers), context.Get(_plan), context.Get(_precision),
+        context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory));
+}

@@ -1,0 +1,47 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Grok1Cluster.Cluster.Plans;
+using Spectre.Console;
+using Spectre.Console.Rendering;
+
+namespace Grok1Cluster.Cli.Output;
+
+/// <summary>Where a verb writes: results to stdout, what accompanies them to stderr. With <c>--json</c> stdout gets one JSON value and nothing else.</summary>
+internal sealed class CommandOutput(TextWriter output, TextWriter error, bool json)
+{
+    private static readonly JsonSerializerOptions JsonOptions = new(JsonSerializerDefaults.General)
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        WriteIndented = true,
+        // The reader is a program or a terminal, never a web page: text stays readable.
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    /// <summary>Whether the result is asked for as JSON.</summary>
+    public bool Json { get; } = json;
+
+    /// <summary>The result as JSON, property names in snake_case. Once a command.</summary>
+    public void WriteJson<T>(T value) => output.WriteLine(JsonSerializer.Serialize(value, JsonOptions));
+
+    /// <summary>A plan in its public form, the same as in a plan file.</summary>
+    public void WriteJson(Plan plan) => output.Write(Encoding.UTF8.GetString(PlanJson.Serialize(plan)));
+
+    /// <summary>Text for people; to stderr where stdout belongs to JSON.</summary>
+    public void Write(string text) => ForPeople.Write(text);
+
+    /// <inheritdoc cref="Write(string)"/>
+    public void WriteLine(string text) => ForPeople.WriteLine(text);
+
+    /// <summary>A table for people.</summary>
+    public void Write(IRenderable renderable) => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(ForPeople) }).Write(renderable);
+
+    /// <summary>A line about what is going on, to stderr.</summary>
+    public void Note(string line) => error.WriteLine(line);
+
+    /// <summary>Follows work of a known or unknown size, in bytes, on stderr; see <see cref="ByteProgress"/>.</summary>
+    public ByteProgress Progress(string title, long? totalBytes) =>
+        new(title, totalBytes, error, Console.IsErrorRedirected ? null : () => Console.WindowWidth, TimeProvider.System);
+
+    private TextWriter ForPeople => Json ? error : output;
+}

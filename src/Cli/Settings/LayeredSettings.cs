@@ -1,0 +1,65 @@
+using System.CommandLine;
+using System.Text.Json;
+using Grok1Cluster.Cli.Errors;
+using Microsoft.Extensions.Configuration;
+
+namespace Grok1Cluster.Cli.Settings;
+
+/// <summary>The values of a command's settings: flag, else environment <c>GROK1__SECTION__KEY</c>, else <c>--config FILE</c>, else default.</summary>
+internal sealed class LayeredSettings
+{
+    /// <summary>Settings are a few lines of text; a file beyond this is some other file.</summary>
+    private const int MaxConfigBytes = 1 << 20;
+
+    private readonly ParseResult _parsed;
+    private readonly IConfiguration _configuration;
+
+    private LayeredSettings(ParseResult parsed, IConfiguration configuration) => (_parsed, _configuration) = (parsed, configuration);
+
+    /// <summary>Reads all layers and checks every value that the invoked command uses.</summary>
+    /// <exception cref="UsageException">Every unknown key and every wrong value of environment and file, at once.</exception>
+    public static LayeredSettings Load(ParseResult parsed)
+    {
+        var file = ReadFile(parsed.GetValue(CommandLine.ConfigOption));
+        var environment = new ConfigurationBuilder().AddEnvironmentVariables(SettingNames.EnvironmentPrefix).Build();
+        var known = SettingNames.All(parsed.RootCommandResult.Command).Select(setting => setting.Key).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        var problems = Unknown(environment, known).Select(key => $"{SettingNames.Environment(key)} is not a setting")
+            .Concat(Unknown(file, known).Select(key => $"{key} in the config file is not a setting")).ToList();
+
+        var settings = new LayeredSettings(parsed, new ConfigurationBuilder().AddConfiguration(file).AddConfiguration(environment).Build());
+        foreach (var option in parsed.CommandResult.Command.Options.OfType<ISettingOption>())
+            if (!settings.IsFlagGiven((Option)option) && settings._configuration[option.Key] is { } text && option.Problem(text) is { } problem)
+                problems.Add($"{(environment[option.Key] is null ? $"{option.Key} in the config file" : SettingNames.Environment(option.Key))}: {problem}");
+        return problems.Count == 0 ? settings : throw new UsageException($"{string.Join("; ", problems)} (see: grok1 --help)");
+    }
+
+    public T Get<T>(SettingOption<T> option) =>
+        IsFlagGiven(option) ? _parsed.GetValue(option)!
+        : _configuration[option.Key] is { } text ? option.Parse(text)
+        : option.Default;
+
+    private bool IsFlagGiven(Option option) => _parsed.GetResult(option) is { Implicit: false };
+
+    private static IConfigurationRoot ReadFile(FileInfo? file)
+    {
+        var builder = new ConfigurationBuilder();
+        if (file is null)
+            return builder.Build();
+        try
+        {
+            if (file.Length > MaxConfigBytes)
+                throw new UsageException($"--config: {file.FullName} is larger than {MaxConfigBytes} bytes");
+            using var stream = file.OpenRead();
+            return builder.AddJsonStream(stream).Build();
+        }
+        catch (Exception e) when (e is FormatException or JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--config: {file.FullName} cannot be read: {(e.InnerException ?? e).Message}", e);
+        }
+    }
+
+    private static IEnumerable<string> Unknown(IConfiguration configuration, HashSet<string> known) =>
+        configuration.AsEnumerable()
+            .Where(pair => pair.Value is not null && !known.Contains(pair.Key))
+            .Select(pair => pair.Key).Order(StringComparer.Ordinal);
+}

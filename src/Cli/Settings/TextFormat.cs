@@ -1,0 +1,69 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Numerics;
+using Grok1Cluster.Cluster.Plans;
+
+namespace Grok1Cluster.Cli.Settings;
+
+internal delegate bool TryParse<T>(string text, [MaybeNullWhen(false)] out T value);
+
+/// <summary>How the text of a flag, a variable or a config value becomes a value, the same for all three.</summary>
+/// <param name="Placeholder">What help shows for the value: <c>N</c>, <c>fast|exact</c>.</param>
+/// <param name="Allowed">Ends the sentence "'x' is not ...".</param>
+internal sealed record TextFormat<T>(string Placeholder, string Allowed, TryParse<T> TryParse);
+
+/// <summary>The formats that settings have.</summary>
+internal static class TextFormats
+{
+    public static TextFormat<string> Text(string placeholder) => new(placeholder, "a text that is not empty", NotEmpty);
+
+    public static TextFormat<int> Count(int min, int max = int.MaxValue) => Number("N", NumberStyles.AllowLeadingSign, "a whole number", min, max);
+
+    public static TextFormat<double> Real(double min, double max) => Number("X", NumberStyles.Float, "a number", min, max);
+
+    public static TextFormat<ulong> Seed { get; } = Number<ulong>("N", NumberStyles.None, "a whole number", 0, ulong.MaxValue);
+
+    public static TextFormat<long> Bytes { get; } =
+        new("SIZE", "a size such as 16GiB, 16GB or 500000000", ByteSize.TryParse);
+
+    public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);
+
+    public static TextFormat<string> OneOf(params string[] names) =>
+        new(string.Join('|', names), $"one of {string.Join(", ", names)}", (string text, [MaybeNullWhen(false)] out string value) => names.Contains(value = text));
+
+    public static TextFormat<T> Choice<T>() where T : struct, Enum
+    {
+        var names = Enum.GetNames<T>().Select(name => name.ToLowerInvariant()).ToArray();
+        return new(string.Join('|', names), $"one of {string.Join(", ", names)}", (string text, out T value) =>
+        {
+            // Enum.TryParse alone would take numbers.
+            value = default;
+            return names.Contains(text) && Enum.TryParse(text, ignoreCase: true, out value);
+        });
+    }
+
+    public static TextFormat<PlanRequest> Plan { get; } =
+        new("auto|whole|sliced|FILE", "auto, whole, sliced or an existing plan file", (string text, [MaybeNullWhen(false)] out PlanRequest plan) =>
+        {
+            plan = PlanRequest.Parse(text);
+            return plan.Kind != PlanKind.File || File.Exists(text);
+        });
+
+    /// <summary>The same for a setting that may be left out.</summary>
+    public static TextFormat<T?> Optional<T>(TextFormat<T> format) where T : struct => new(format.Placeholder, format.Allowed, (string text, out T? value) =>
+    {
+        var good = format.TryParse(text, out var parsed);
+        value = good ? parsed : null;
+        return good;
+    });
+
+    private static TextFormat<T> Number<T>(string placeholder, NumberStyles styles, string kind, T min, T max) where T : struct, INumber<T>, IMinMaxValue<T> =>
+        new(placeholder, max == T.MaxValue ? $"{kind} of {min} or more" : $"{kind} from {min} to {max}",
+            (string text, out T value) => T.TryParse(text, styles, CultureInfo.InvariantCulture, out value) && value >= min && value <= max);
+
+    private static bool NotEmpty(string text, out string value)
+    {
+        value = text;
+        return text.Length > 0;
+    }
+}

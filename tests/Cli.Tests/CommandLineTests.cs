@@ -1,0 +1,101 @@
+using System.Diagnostics;
+using Grok1Cluster.TestKit;
+
+namespace Grok1Cluster.Cli.Tests;
+
+/// <summary>The built executable, as a user meets it.</summary>
+public sealed class CommandLineTests
+{
+    [Fact]
+    public async Task The_version_goes_to_stdout()
+    {
+        var result = await Grok1Process.RunAsync("--version");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Matches(@"^\d+\.\d+\.\d+", result.Output);
+    }
+
+    [Fact]
+    public async Task Every_verb_has_help_with_examples_and_its_settings()
+    {
+        foreach (var verb in CommandLine.CreateRoot().Subcommands)
+        {
+            var result = await Grok1Process.RunAsync(verb.Name, "--help");
+            Assert.Equal((0, ""), (result.ExitCode, result.Error));
+            Assert.Contains($"Examples:\n  grok1 {verb.Name} ", result.Output);
+        }
+    }
+
+    [Fact]
+    public async Task Help_of_the_whole_shows_the_table_of_settings()
+    {
+        var result = await Grok1Process.RunAsync("--help");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Matches(@"--workers +GROK1__CLUSTER__WORKERS +cluster:workers\n", result.Output);
+    }
+
+    public static TheoryData<string[], string> Misuses => new()
+    {
+        { [], "a verb is missing" },
+        { ["nonsense"], "no such verb: nonsense; verbs are " },
+        { ["@nonsense"], "no such verb: @nonsense" },
+        { ["plan"], "Option '--like' is required (see: grok1 plan --help)" },
+        { ["plan", "--like", "grok-2"], "--like: 'grok-2' is not one of grok-1" },
+        { ["plan", "--like", "grok-1", "--wrkers", "3"], "Unrecognized command or argument '--wrkers'" },
+        { ["plan", "--like", "grok-1", "--workers", "0"], "--workers: '0' is not a whole number from 1 to 1024" },
+        { ["plan", "--like", "grok-1", "--workers", "1", "--workers", "2"], "expects a single argument" },
+        { ["plan", "--like", "grok-1", "--config", "/no/such/file"], "--config: /no/such/file cannot be read" },
+    };
+
+    [Theory, MemberData(nameof(Misuses))]
+    public async Task Misuse_ends_with_2_and_one_line(string[] arguments, string message)
+    {
+        var result = await Grok1Process.RunAsync(arguments);
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.StartsWith("grok1: ", result.Error);
+        Assert.Contains(message, result.Error);
+        Assert.Single(result.Error.TrimEnd().Split('\n'));
+    }
+
+    [Fact]
+    public async Task The_environment_is_below_flags_and_above_the_config_file()
+    {
+        var config = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(config, """{"cluster": {"workers": 5, "plan": "whole"}}""");
+            var result = await RunWithVariable("GROK1__CLUSTER__WORKERS", "2", "plan", "--like", "grok-1", "--config", config);
+            Assert.Contains("\"cuts\": [0,32768]", result.Output);
+            Assert.Contains("worker-1", result.Output);
+            Assert.DoesNotContain("worker-2", result.Output);
+
+            var flag = await RunWithVariable("GROK1__CLUSTER__WORKERS", "2", "plan", "--like", "grok-1", "--workers", "1");
+            Assert.DoesNotContain("worker-1", flag.Output);
+        }
+        finally
+        {
+            File.Delete(config);
+        }
+    }
+
+    [Theory]
+    [InlineData("GROK1__CLUSTER__WORKERS", "many", "GROK1__CLUSTER__WORKERS: 'many' is not a whole number from 1 to 1024")]
+    [InlineData("GROK1__CLUSTER__WRKERS", "2", "GROK1__CLUSTER__WRKERS is not a setting")]
+    public async Task A_wrong_variable_is_refused_by_name(string variable, string value, string message)
+    {
+        var result = await RunWithVariable(variable, value, "plan", "--like", "grok-1");
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(message, result.Error);
+    }
+
+    [Fact]
+    public async Task A_stack_trace_is_shown_only_on_demand()
+    {
+        var quiet = await RunWithVariable("GROK1_DEBUG", "0", "nonsense");
+        Assert.DoesNotContain("   at ", quiet.Error);
+        var loud = await RunWithVariable("GROK1_DEBUG", "1", "nonsense");
+        Assert.Contains("   at ", loud.Error);
+    }
+
+    private static Task<Grok1Result> RunWithVariable(string variable, string value, params string[] arguments) =>
+        Grok1Process.RunAsync(new ProcessStartInfo(Grok1Process.ExecutablePath, arguments) { Environment = { [variable] = value } });
+}
