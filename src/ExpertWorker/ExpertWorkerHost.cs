@@ -60,8 +60,8 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                 Listen = [options.Listen],
                 Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
             }, cancel);
-            health.SetStatus("", serving: true);
-            health.SetStatus(ExpertMethods.Service, serving: true);
+            health.Set(HealthService.WholeServer, serving: true);
+            health.Set(ExpertMethods.Service, serving: true);
             return new ExpertWorkerHost(store, tiles, pool, executor, service, server);
         }
         catch

@@ -1,0 +1,33 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.Coordinator.Workers;
+
+/// <summary>Whether the workers that are there can serve a plan.</summary>
+public static class WorkerCoverage
+{
+    /// <summary>Every worker has the model's weights, and every bundle has a worker that holds all its tiles.</summary>
+    /// <exception cref="ModelException">A worker has other weights.</exception>
+    /// <exception cref="PlanException">Names the tiles that nobody holds.</exception>
+    public static void Check(Plan plan, ModelStore store, IReadOnlyCollection<WorkerConnection> workers)
+    {
+        var fingerprint = store.Manifest.Fingerprint;
+        foreach (var worker in workers)
+            if (worker.Description.Fingerprint != fingerprint)
+                throw new ModelException($"worker {worker.Id} at {worker.Address} holds weights {Short(worker.Description.Fingerprint)}, the coordinator's model {store.Name} has {Short(fingerprint)}; import the same model on both");
+        var coverage = PlanCoverage.Of(plan, workers.ToDictionary(worker => worker.Id, worker => Held(plan, worker)));
+        if (!coverage.IsComplete)
+            throw new PlanException($"the plan for {plan.Model} cannot be served by {workers.Count} workers", [$"{coverage.Describe()}; start the workers that hold them"]);
+    }
+
+    private static IReadOnlySet<TileId> Held(Plan plan, WorkerConnection worker)
+    {
+        var slices = Enumerable.Range(0, plan.SliceCount).ToDictionary(slice => (plan.Cuts[slice], plan.Cuts[slice + 1]));
+        return worker.Description.Tiles
+            .Where(tile => slices.ContainsKey(((int)tile.Start, (int)tile.End)))
+            .Select(tile => new TileId((int)tile.Layer, (int)tile.Expert, slices[((int)tile.Start, (int)tile.End)])).ToHashSet();
+    }
+
+    private static string Short(string fingerprint) => fingerprint.Length < 16 ? fingerprint : fingerprint[..16];
+}
