@@ -2,6 +2,7 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cli.Options;
 
