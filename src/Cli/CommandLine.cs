@@ -20,6 +20,10 @@ internal static class CommandLine
     {
         var root = new RootCommand("Grok-1 on one coordinator and many expert workers.") { HelpName = "grok1" };
         root.Add(ConfigOption);
+        root.Add(RunVerb.Create());
+        root.Add(WorkerVerb.Create());
+        root.Add(LogitsVerb.Create());
+        root.Add(EvalVerb.Create());
         root.Add(PlanVerb.Create());
         // A prompt may begin with a bracket; directives are for debugging parsers.
         root.Directives.Clear();
