@@ -32,7 +32,10 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
             if (tensor.Role == TensorRole.Embedding)
             {
                 var table = (float*)source.Values + (long)firstColumn * tensor.Rows;
-                HeadPanel.Pack(table, tensor, Math.Min(PanelLayout.Columns, tensor.Columns - firstColumn), target, targetScales);
+                var columns = Math.Min(PanelLayout.Columns, tensor.Columns - firstColumn);
+                HeadPanel.Pack(table, tensor, columns, target, targetScales);
+                if (PanelRules.FindBroken(tensor.Format, tensor.Axis!.Blocks, columns, weights) is { } problem)
+                    throw new ModelException($"{source.File}: {source.Name}: as {tensor.Format}, rows from {firstColumn}: {problem}; fetch the file again, or import as float32");
                 return;
             }
             if (panel == 0)

@@ -125,7 +125,7 @@ public static class StoreBuilder
         return merged;
     }
 
-    private static StoreGroups SourceGroups(ICheckpoint checkpoint, WeightFormat weights)
+    internal static StoreGroups SourceGroups(ICheckpoint checkpoint, WeightFormat weights)
     {
         if (!weights.IsQuantised())
             return new StoreGroups(1, 1, 1, 1, 1);

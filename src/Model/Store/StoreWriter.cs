@@ -62,6 +62,9 @@ public sealed class StoreWriter
     /// <summary>The dense tensors as the manifest lists them.</summary>
     public IReadOnlyList<StoreTensor> DescribeTensors() => _share.Dense ? DescribeTensors(_dense) : [];
 
+    /// <summary>The hash of an expert block, as the manifest has it.</summary>
+    internal static string BlockHash(ReadOnlySpan<byte> block) => Convert.ToHexStringLower(SHA256.HashData(block));
+
     internal static IReadOnlyList<StoreTensor> DescribeTensors(DenseLayout dense) =>
         [.. dense.Tensors.Select(t => new StoreTensor(t.Name, t.Rows == 1 ? [t.Columns] : [t.Rows, t.Columns],
             t.IsPacked ? $"{t.Format.ToString().ToLowerInvariant()}-panels" : "float32", t.Offset, t.ScalesOffset + t.ScaleBytes - t.Offset))];
@@ -126,7 +129,7 @@ public sealed class StoreWriter
                 var bytes = buffer.AsSpan(0, (int)block.Bytes);
                 bytes.Clear();
                 _source.FillExpertBlock(_experts, layer, expert, block, bytes);
-                hashes.Add(Convert.ToHexStringLower(SHA256.HashData(bytes)));
+                hashes.Add(BlockHash(bytes));
                 Write(file, bytes);
             }
         return file.Finish(hashes);
