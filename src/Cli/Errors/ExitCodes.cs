@@ -1,6 +1,8 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Model;
 using Microsoft.AspNetCore.Connections;
 
@@ -39,11 +41,13 @@ internal static class ExitCodes
 
     private static int Classify(Exception exception) => exception switch
     {
-        UsageException => Usage,
+        UsageException or PromptException => Usage,
         ModelException or PlanException => Model,
         ResourceException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,
         AddressInUseException or SocketException or HttpRequestException { InnerException: null } => Network,
+        // Before the causes inside it: whatever cut the line, what a person sees is that a worker is lost.
+        DispatchException => Network,
         AuthenticationException => Auth,
         _ => RuntimeFault,
     };

@@ -6,7 +6,7 @@ namespace Grok1Cluster.Cli.Verbs;
 /// <summary>Starts the cluster that the cluster flags describe.</summary>
 internal static class ClusterStarter
 {
-    public static Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation, IReadOnlyList<string>? workerAddresses = null)
+    public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation, IReadOnlyList<string>? workerAddresses = null)
     {
         var options = new ClusterSessionOptions
         {
@@ -19,6 +19,9 @@ internal static class ClusterStarter
             MemoryLimit = settings.MemoryLimitBytes,
             KvMemory = settings.KvMemoryBytes,
         };
-        return ClusterSession.StartAsync(options, context.Output.Note, cancellation);
+        var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
+        if (session.Workers.Count > 0)
+            context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
+        return session;
     }
 }
