@@ -1,8 +1,7 @@
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Memory;
-using Grok1Cluster.Kernels.Numerics;
 using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
@@ -20,55 +19,42 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
         var source = Open(tensor.Role, tensor.Layer);
         var start = (long)first * tensor.Columns;
         source.CheckValues(start, target.Length);
-        new ReadOnlySpan<byte>(source.Values + start * sizeof(float), target.Length * sizeof(float)).CopyTo(System.Runtime.InteropServices.MemoryMarshal.AsBytes(target));
+        new ReadOnlySpan<byte>(source.Values + start * sizeof(float), target.Length * sizeof(float)).CopyTo(MemoryMarshal.AsBytes(target));
     }
 
     public void FillPanel(DenseTensor tensor, int panel, Span<byte> weights, Span<ushort> scales)
     {
+        var source = Open(tensor.Role, tensor.Layer);
+        var firstColumn = panel * PanelLayout.Columns;
         fixed (byte* target = weights)
         fixed (ushort* targetScales = scales)
         {
             if (tensor.Role == TensorRole.Embedding)
-                FillHeadPanel(tensor, panel, target, targetScales);
-            else
             {
-                var source = Open(tensor.Role, tensor.Layer);
-                if (panel == 0)
-                    source.CheckValues(0, source.ValueCount);
-                var matrix = new MatrixPanel(source, 0, panel * PanelLayout.Columns);
-                Pack(matrix, tensor.Axis!, tensor.Axis!.Blocks, tensor.Format, target);
-                if (tensor.Format.IsQuantised())
-                    matrix.CopyScales(0, tensor.Axis.Groups, targetScales, PanelLayout.Columns);
+                var table = (float*)source.Values + (long)firstColumn * tensor.Rows;
+                var columns = Math.Min(PanelLayout.Columns, tensor.Columns - firstColumn);
+                HeadPanel.Pack(table, tensor, columns, target, targetScales);
+                if (PanelRules.FindBroken(tensor.Format, tensor.Axis!.Blocks, columns, weights) is { } problem)
+                    throw new ModelException($"{source.File}: {source.Name}: as {tensor.Format}, rows from {firstColumn}: {problem}; fetch the file again, or import as float32");
+                return;
             }
+            if (panel == 0)
+                source.CheckValues(0, source.ValueCount);
+            var matrix = new SourcePanel(source, 0, firstColumn, tensor.Columns);
+            matrix.Pack(matrix.Values, matrix.Stride, tensor.Axis!.Blocks, tensor.Format, target);
+            if (tensor.Format.IsQuantised())
+                matrix.CopyScales(0, tensor.Axis.Groups, targetScales, PanelLayout.Columns);
         }
     }
 
     public void FillExpertBlock(ExpertLayout layout, int layer, int expert, ExpertBlock block, Span<byte> target)
     {
+        using var columns = new NativeBuffer<sbyte>((long)layout.Columns * block.Width);
         fixed (byte* start = target)
         {
-            for (var panel = 0; panel < block.Panels; panel++)
-                for (var side = 0; side < 2; side++)
-                {
-                    var source = Open(side == 0 ? TensorRole.ExpertGate : TensorRole.ExpertUp, layer);
-                    var matrix = new MatrixPanel(source, expert, block.FirstColumn + panel * PanelLayout.Columns);
-                    matrix.CheckValues(0, layout.InputAxis.Length);
-                    var index = panel * 2 + side;
-                    Pack(matrix, layout.InputAxis, layout.InputAxis.Blocks, layout.Format, start + index * layout.InputPanelBytes);
-                    if (layout.Format.IsQuantised())
-                        matrix.CopyScales(0, layout.InputAxis.Groups, (ushort*)(start + block.InputScales) + index * layout.InputAxis.Groups * PanelLayout.Columns, PanelLayout.Columns);
-                }
-
-            var down = Open(TensorRole.ExpertDown, layer);
-            var rows = layout.HiddenAxis.Blocks[block.FirstActivationBlock..block.EndActivationBlock];
-            for (var panel = 0; panel < PanelLayout.PanelCount(layout.Columns); panel++)
-            {
-                var matrix = new MatrixPanel(down, expert, panel * PanelLayout.Columns);
-                matrix.CheckValues(block.FirstColumn, block.FirstColumn + block.Width);
-                Pack(matrix, layout.HiddenAxis, rows, layout.Format, start + block.DownWeights + panel * block.DownPanelBytes);
-                if (layout.Format.IsQuantised())
-                    matrix.CopyScales(block.FirstGroup, block.Groups, (ushort*)(start + block.DownScales) + panel * PanelLayout.Columns, PanelLayout.PaddedColumns(layout.Columns));
-            }
+            FillInput(layout, Open(TensorRole.ExpertGate, layer), expert, block, 0, columns.Pointer, start);
+            FillInput(layout, Open(TensorRole.ExpertUp, layer), expert, block, 1, columns.Pointer, start);
+            FillDown(layout, Open(TensorRole.ExpertDown, layer), expert, block, start);
         }
     }
 
@@ -79,101 +65,57 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
                 tensor.Value.Dispose();
     }
 
+    /// <summary>
+    /// The block's columns of gate (side 0) or up (side 1). They are gathered first: read panel by panel, each row of the
+    /// source would bring the same cache lines into memory several times.
+    /// </summary>
+    private static void FillInput(ExpertLayout layout, SourceTensor source, int expert, ExpertBlock block, int side, sbyte* columns, byte* target)
+    {
+        var first = (long)expert * layout.Columns * layout.FeedForwardDim + block.FirstColumn;
+        for (var row = 0; row < layout.Columns; row++)
+            new ReadOnlySpan<sbyte>((sbyte*)source.Values + first + (long)row * layout.FeedForwardDim, block.Width).CopyTo(new Span<sbyte>(columns + (long)row * block.Width, block.Width));
+        var bad = ValueScan.FindMinus128(columns, (long)layout.Columns * block.Width);
+        if (bad >= 0)
+            source.CheckValues(first + bad / block.Width * layout.FeedForwardDim, block.Width);
+
+        for (var panel = 0; panel < block.Panels; panel++)
+        {
+            var index = panel * 2 + side;
+            var matrix = new SourcePanel(source, expert, block.FirstColumn + panel * PanelLayout.Columns, block.FirstColumn + block.Width);
+            matrix.Pack(columns + panel * PanelLayout.Columns, block.Width, layout.InputAxis.Blocks, layout.Format, target + index * layout.InputPanelBytes);
+            if (layout.Format.IsQuantised())
+                matrix.CopyScales(0, layout.InputAxis.Groups, (ushort*)(target + block.InputScales) + index * layout.InputAxis.Groups * PanelLayout.Columns, PanelLayout.Columns);
+        }
+    }
+
+    /// <summary>The block's rows of down, which lie together in the source.</summary>
+    private static void FillDown(ExpertLayout layout, SourceTensor source, int expert, ExpertBlock block, byte* target)
+    {
+        source.CheckValues(((long)expert * layout.FeedForwardDim + block.FirstColumn) * layout.Columns, (long)block.Width * layout.Columns);
+        var rows = layout.HiddenAxis.Blocks[block.FirstActivationBlock..block.EndActivationBlock];
+        for (var panel = 0; panel < PanelLayout.PanelCount(layout.Columns); panel++)
+        {
+            var matrix = new SourcePanel(source, expert, panel * PanelLayout.Columns, layout.Columns);
+            matrix.Pack(matrix.Values, matrix.Stride, rows, layout.Format, target + block.DownWeights + panel * block.DownPanelBytes);
+            if (layout.Format.IsQuantised())
+                matrix.CopyScales(block.FirstGroup, block.Groups, (ushort*)(target + block.DownScales) + panel * PanelLayout.Columns, PanelLayout.PaddedColumns(layout.Columns));
+        }
+    }
+
     private SourceTensor Open(TensorRole role, int layer) => _open.GetOrAdd((role, layer), key => new Lazy<SourceTensor>(() =>
     {
         var tensor = checkpoint.Open(key.Item1, key.Item2);
-        tensor.CheckScales();
-        return tensor;
-    })).Value;
-
-    /// <summary>The head is the embedding transposed: column v of W is row v of the table.</summary>
-    private void FillHeadPanel(DenseTensor tensor, int panel, byte* target, ushort* scales)
-    {
-        var source = Open(TensorRole.Embedding, 0);
-        var first = panel * PanelLayout.Columns;
-        var columns = Math.Min(PanelLayout.Columns, tensor.Columns - first);
-        using var floats = new NativeBuffer<float>((long)tensor.Rows * PanelLayout.Columns);
-        for (var column = 0; column < columns; column++)
+        try
         {
-            var row = (float*)source.Values + (long)(first + column) * tensor.Rows;
-            for (var k = 0; k < tensor.Rows; k++)
-                floats.Pointer[(long)k * PanelLayout.Columns + column] = row[k];
-        }
-        if (!tensor.Format.IsQuantised())
-        {
-            PanelPacker.PackFloat(floats.Pointer, tensor.Axis!.Blocks, tensor.Format, target);
-            return;
-        }
-        using var values = new NativeBuffer<sbyte>((long)tensor.Rows * PanelLayout.Columns);
-        Int8Quantizer.QuantizePanel(floats.Pointer, tensor.Axis!, values.Pointer, scales);
-        PanelPacker.PackInt8(values.Pointer, PanelLayout.Columns, columns, tensor.Axis!.Blocks, target);
-    }
-
-    private static void Pack(MatrixPanel matrix, ReductionAxis axis, ReadOnlySpan<ActivationBlock> blocks, WeightFormat format, byte* target)
-    {
-        if (format.IsQuantised())
-        {
-            PanelPacker.PackInt8(matrix.Values, matrix.Stride, matrix.Columns, blocks, target);
-            return;
-        }
-        int first = blocks[0].Start, end = blocks[^1].Start + blocks[^1].Length;
-        using var floats = new NativeBuffer<float>((long)(end - first) * PanelLayout.Columns);
-        matrix.Dequantise(first, end, axis.Length, floats.Pointer);
-        PanelPacker.PackFloat(floats.Pointer, blocks, format, target);
-    }
-
-    /// <summary>Up to 32 columns of one int8 matrix [K, N] of a source tensor.</summary>
-    private readonly struct MatrixPanel
-    {
-        private readonly SourceTensor _tensor;
-        private readonly long _start;
-        private readonly long _rows;
-        private readonly int _matrix;
-        private readonly int _firstColumn;
-
-        public MatrixPanel(SourceTensor tensor, int matrix, int firstColumn)
-        {
-            if (tensor.Format != SourceFormat.Int8Scaled)
+            if (key.Item1.IsQuantized() && tensor.Format != SourceFormat.Int8Scaled)
                 throw new ModelException($"{tensor.File}: {tensor.Name} is {tensor.Format}, an int8 matrix with scales is expected");
-            _tensor = tensor;
-            _rows = tensor.Shape[^2];
-            Stride = tensor.Shape[^1];
-            Columns = (int)Math.Min(PanelLayout.Columns, Stride - firstColumn);
-            (_matrix, _firstColumn) = (matrix, firstColumn);
-            _start = matrix * _rows * Stride + firstColumn;
+            tensor.CheckScales();
+            return tensor;
         }
-
-        /// <summary>Row 0 of the panel.</summary>
-        public sbyte* Values => (sbyte*)_tensor.Values + _start;
-
-        public long Stride { get; }
-
-        /// <summary>Columns present, at most 32.</summary>
-        public int Columns { get; }
-
-        public void CheckValues(int firstRow, int endRow)
+        catch
         {
-            for (long row = firstRow; row < endRow; row++)
-                _tensor.CheckValues(_start + row * Stride, Columns);
+            tensor.Dispose();
+            throw;
         }
-
-        /// <summary>Copies the scales of some weight groups; absent columns get 1 so that a padded column stays finite.</summary>
-        public void CopyScales(int firstGroup, int groups, ushort* target, int targetStride)
-        {
-            for (var group = 0; group < groups; group++)
-                for (var column = 0; column < PanelLayout.Columns; column++)
-                    target[(long)group * targetStride + column] = column < Columns ? Scale(firstGroup + group, column) : Bf16.Round(1f);
-        }
-
-        public void Dequantise(int firstRow, int endRow, int axisLength, float* target)
-        {
-            var groupLength = axisLength / _tensor.ScaleGroups;
-            for (var row = firstRow; row < endRow; row++)
-                for (var column = 0; column < Columns; column++)
-                    target[(long)(row - firstRow) * PanelLayout.Columns + column] = Values[row * Stride + column] * Bf16.Widen(Scale(row / groupLength, column));
-        }
-
-        private ushort Scale(int group, int column) =>
-            Unsafe.ReadUnaligned<ushort>(_tensor.Scales + ((long)_matrix * _tensor.ScaleGroups + group) * Stride + _firstColumn + column);
-    }
+    })).Value;
 }

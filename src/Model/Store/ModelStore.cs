@@ -42,15 +42,29 @@ public sealed class ModelStore : IDisposable
     /// <exception cref="ModelException">Not a store, or one that is damaged.</exception>
     public static ModelStore Open(string directory)
     {
-        directory = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
-        if (!IsStore(directory))
+        var store = OpenManifest(directory);
+        foreach (var file in StoreManifestRules.Files(store.Manifest))
+            if (StoreManifestRules.FindProblem(store, file) is { } problem)
+            {
+                store.Dispose();
+                throw new ModelException(problem);
+            }
+        return store;
+    }
+
+    /// <summary>Opens the manifest alone: the files that it names may be missing.</summary>
+    /// <exception cref="ModelException">Not a store, or its manifest is damaged.</exception>
+    internal static ModelStore OpenManifest(string directory)
+    {
+        if (directory.Length == 0 || !IsStore(directory))
             throw new ModelException($"{directory}: is not a model store (it has no {StoreManifest.FileName})");
+        directory = StoreStaging.FullPath(directory);
         var manifest = StoreJson.ReadManifest(Path.Combine(directory, StoreManifest.FileName));
         StoreManifestRules.Check(directory, manifest);
         var store = new ModelStore(directory, manifest);
         try
         {
-            StoreManifestRules.CheckFiles(store);
+            StoreManifestRules.CheckLayout(store);
             return store;
         }
         catch

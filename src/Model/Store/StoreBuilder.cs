@@ -41,6 +41,7 @@ public static class StoreBuilder
     /// <exception cref="StoreExistsException">The target exists.</exception>
     public static StoreBuildResult Import(ICheckpoint checkpoint, string target, StoreBuildOptions options, IProgress<StoreProgress>? progress, CancellationToken cancel)
     {
+        StoreStaging.CheckFree(target);
         var config = checkpoint.Config;
         if (checkpoint.TokenizerPath is { } path)
             CheckTokenizer(path, config);
@@ -54,6 +55,7 @@ public static class StoreBuilder
     /// <exception cref="ModelException">The geometry breaks a rule.</exception>
     public static StoreBuildResult Synthesise(Grok1Config config, long seed, string target, StoreBuildOptions options, IProgress<StoreProgress>? progress, CancellationToken cancel)
     {
+        StoreStaging.CheckFree(target);
         Grok1ConfigRules.Check(config, "synth");
         var quantised = options.Weights.IsQuantised();
         var groups = new StoreGroups(
@@ -94,7 +96,7 @@ public static class StoreBuilder
         };
         staging.Complete(manifest);
         var files = expertFiles.Count + 1 + (denseFile is null ? 0 : 1) + (tokenizerFile is null ? 0 : 1);
-        var bytes = new DirectoryInfo(target).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length);
+        var bytes = new DirectoryInfo(StoreStaging.FullPath(target)).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length);
         return new StoreBuildResult(files, bytes, resumed);
     }
 
@@ -104,6 +106,9 @@ public static class StoreBuilder
             return new StoreShare(true, new Dictionary<(int, int), IReadOnlyList<(int, int)>>());
         if (options.Slices is null)
             return StoreShare.Whole(config.LayerCount, config.ExpertCount, experts.Blocks.Count);
+        foreach (var slice in options.Slices)
+            if (slice.Layer < 0 || slice.Layer >= config.LayerCount || slice.Expert < 0 || slice.Expert >= config.ExpertCount)
+                throw new ModelException($"layer {slice.Layer} expert {slice.Expert} is outside the model of {config.LayerCount} layers of {config.ExpertCount} experts; the plan is for another model");
         return new StoreShare(false, options.Slices.GroupBy(slice => (slice.Layer, slice.Expert)).ToDictionary(
             group => group.Key, group => Merge(group.Select(slice => experts.BlockRange(slice.Start, slice.End)))));
     }
@@ -120,7 +125,7 @@ public static class StoreBuilder
         return merged;
     }
 
-    private static StoreGroups SourceGroups(ICheckpoint checkpoint, WeightFormat weights)
+    internal static StoreGroups SourceGroups(ICheckpoint checkpoint, WeightFormat weights)
     {
         if (!weights.IsQuantised())
             return new StoreGroups(1, 1, 1, 1, 1);

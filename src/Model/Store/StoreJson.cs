@@ -4,38 +4,45 @@ using Grok1Cluster.Kernels.Formats;
 
 namespace Grok1Cluster.Model.Store;
 
-/// <summary>The JSON of a store: camelCase, unknown fields refused, sizes checked before anything is read.</summary>
+/// <summary>The JSON of a store: camelCase, unknown and repeated fields refused, sizes checked before anything is read.</summary>
 internal static class StoreJson
 {
     /// <summary>The largest manifest that is read: Grok-1's own is about 10 MB.</summary>
-    private const long MaxManifestBytes = 256L << 20;
+    private const long MaxManifestBytes = 64L << 20;
+
+    private const int MaxDepth = 8;
 
     public static readonly JsonSerializerOptions Options = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        AllowDuplicateProperties = false,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
-        MaxDepth = 8,
+        MaxDepth = MaxDepth,
         Converters = { new JsonStringEnumConverter<WeightFormat>(JsonNamingPolicy.CamelCase, allowIntegerValues: false) },
     };
+
+    /// <summary>For the first look at a manifest, which may be of another version with other fields.</summary>
+    private static readonly JsonSerializerOptions HeaderOptions = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, MaxDepth = MaxDepth };
 
     /// <exception cref="ModelException">Not a manifest this program can read.</exception>
     public static StoreManifest ReadManifest(string path)
     {
-        var length = ModelFile.Length(path);
-        if (length > MaxManifestBytes)
-            throw new ModelException($"{path}: {length} bytes are too many for a manifest (at most {MaxManifestBytes}); import the model again");
         try
         {
-            using var stream = File.OpenRead(path);
-            var manifest = JsonSerializer.Deserialize<StoreManifest>(stream, Options)
+            var length = ModelFile.Length(path);
+            if (length > MaxManifestBytes)
+                throw new ModelException($"{path}: {length} bytes are too many for a manifest (at most {MaxManifestBytes}); import the model again");
+            var bytes = File.ReadAllBytes(path);
+            var version = JsonSerializer.Deserialize<Header>(bytes, HeaderOptions)?.Version;
+            if (version is { } other && other != StoreManifest.CurrentVersion)
+                throw new ModelException($"{path}: is of version {version}, this program reads version {StoreManifest.CurrentVersion}; import the model again");
+            return JsonSerializer.Deserialize<StoreManifest>(bytes, Options)
                 ?? throw new ModelException($"{path}: is null, not a manifest; import the model again");
-            if (manifest.Version != StoreManifest.CurrentVersion)
-                throw new ModelException($"{path}: is of version {manifest.Version}, this program reads version {StoreManifest.CurrentVersion}; import the model again");
-            return manifest;
         }
-        catch (Exception e) when (e is JsonException or NotSupportedException)
+        // A name or string with half a surrogate pair is reported as an invalid operation.
+        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
         {
             throw new ModelException($"{path}: is not a manifest of a model store: {Printable.OneLine(e.Message)}; import the model again", e);
         }
@@ -44,4 +51,6 @@ internal static class StoreJson
             throw new ModelException($"{path}: cannot be read: {Printable.OneLine(e.Message)}", e);
         }
     }
+
+    private sealed record Header(int? Version);
 }

@@ -11,7 +11,7 @@ internal static class StoreSpace
             folder = folder.Parent;
         if (folder is null)
             return;
-        var staging = new DirectoryInfo(Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + ".importing");
+        var staging = new DirectoryInfo(StoreStaging.DirectoryOf(target));
         var present = staging.Exists ? staging.EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length) : 0;
         var available = new DriveInfo(folder.FullName).AvailableFreeSpace + present;
         if (available < bytes)

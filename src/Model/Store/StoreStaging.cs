@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
@@ -6,15 +5,21 @@ namespace Grok1Cluster.Model.Store;
 
 /// <summary>A finished file of a store that is being written.</summary>
 /// <param name="File">Name, length, hash.</param>
-/// <param name="BlockSha256">Of each expert block in it; empty for the dense file.</param>
+/// <param name="BlockSha256">Of each expert block in it; empty for the other files.</param>
 public sealed record StagedFile(StoreFile File, IReadOnlyList<string> BlockSha256);
 
 /// <summary>
 /// The directory in which a store is written before it is renamed to its place, and the journal of what is finished there.
-/// The journal's first line names what is being written; with any other content the staging area starts empty.
+/// The journal's first line names what is being written; with any other content the staging area starts empty. The journal
+/// is locked until the store is in its place, so a second writer of the same store is refused.
 /// </summary>
 public sealed class StoreStaging : IDisposable
 {
+    private const string JournalName = "journal.jsonl";
+
+    /// <summary>The longest journal that is read: Grok-1's own is about 10 MB.</summary>
+    private const long MaxJournalBytes = 64L << 20;
+
     private readonly string _target;
     private readonly string _directory;
     private readonly FileStream _journal;
@@ -26,35 +31,44 @@ public sealed class StoreStaging : IDisposable
     /// <summary>Bytes of files that an earlier write finished.</summary>
     public long ResumedBytes => _finished.Values.Sum(file => file.File.Bytes);
 
+    /// <summary>The full path of a store, without a slash at its end.</summary>
+    public static string FullPath(string target) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
+
+    /// <summary>Where a store is written before it is complete.</summary>
+    public static string DirectoryOf(string target) => FullPath(target) + ".importing";
+
+    /// <exception cref="StoreExistsException">The target exists.</exception>
+    public static void CheckFree(string target)
+    {
+        if (Path.Exists(FullPath(target)))
+            throw new StoreExistsException(FullPath(target));
+    }
+
     /// <summary>Opens, or goes on with, the write of <paramref name="target"/>.</summary>
     /// <param name="target">The store's directory, which must not exist yet.</param>
     /// <param name="identity">Everything that decides the bytes: source, formats, share.</param>
-    /// <exception cref="IOException">The target exists, or another process writes it.</exception>
+    /// <exception cref="StoreExistsException">The target exists.</exception>
+    /// <exception cref="IOException">The place cannot be written, or another process writes there.</exception>
     public static StoreStaging Open(string target, string identity)
     {
-        target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
-        if (Path.Exists(target))
-            throw new StoreExistsException(target);
-        var directory = target + ".importing";
-        Directory.CreateDirectory(Path.Combine(directory, "experts"));
-        FileStream journal;
+        CheckFree(target);
+        var directory = DirectoryOf(target);
+        FileStream? journal = null;
         try
         {
-            journal = new FileStream(Path.Combine(directory, "journal.jsonl"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            Directory.CreateDirectory(Path.Combine(directory, "experts"));
+            journal = new FileStream(Path.Combine(directory, JournalName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            // Another process may have finished the same store after the first look.
+            CheckFree(target);
+            return Resume(FullPath(target), directory, journal, JsonSerializer.Serialize(identity));
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            throw new IOException($"{directory} is being written by another process: {e.Message}", e);
+            journal?.Dispose();
+            if (e is UnauthorizedAccessException || (e is IOException and not StoreExistsException))
+                throw new IOException($"{directory} cannot be written (or another import is writing it): {Printable.OneLine(e.Message)}", e);
+            throw;
         }
-        var header = JsonSerializer.Serialize(identity);
-        var finished = Replay(directory, journal, header);
-        var staging = new StoreStaging(target, directory, journal, finished);
-        if (finished.Count == 0)
-        {
-            journal.SetLength(0);
-            staging.Append(header);
-        }
-        return staging;
     }
 
     /// <summary>A file that is finished, or null.</summary>
@@ -66,7 +80,10 @@ public sealed class StoreStaging : IDisposable
 
     public StagedFileWriter Create(string name) => new(this, name, Path.Combine(_directory, name));
 
-    /// <summary>Writes the manifest and puts the store in its place.</summary>
+    /// <summary>
+    /// Writes the manifest and puts the store in its place. The journal goes last: whatever moment a kill chooses, either
+    /// the next write finds all files finished, or the store is in its place (with a journal that nobody reads any more).
+    /// </summary>
     public void Complete(StoreManifest manifest)
     {
         using (var file = new FileStream(Path.Combine(_directory, StoreManifest.FileName), FileMode.Create, FileAccess.Write))
@@ -74,11 +91,11 @@ public sealed class StoreStaging : IDisposable
             JsonSerializer.Serialize(file, manifest, StoreJson.Options);
             file.Flush(flushToDisk: true);
         }
-        _journal.Dispose();
-        File.Delete(Path.Combine(_directory, "journal.jsonl"));
         if (manifest.Experts.Count == 0)
             Directory.Delete(Path.Combine(_directory, "experts"));
         Directory.Move(_directory, _target);
+        File.Delete(Path.Combine(_target, JournalName));
+        _journal.Dispose();
     }
 
     public void Dispose() => _journal.Dispose();
@@ -92,6 +109,29 @@ public sealed class StoreStaging : IDisposable
         }
     }
 
+    private static StoreStaging Resume(string target, string directory, FileStream journal, string header)
+    {
+        var finished = Replay(directory, journal, header);
+        var staging = new StoreStaging(target, directory, journal, finished);
+        if (finished.Count == 0)
+        {
+            Empty(directory);
+            staging.Append(header);
+        }
+        return staging;
+    }
+
+    /// <summary>Removes what a write of something else left, which would otherwise become part of this store.</summary>
+    private static void Empty(string directory)
+    {
+        foreach (var entry in new DirectoryInfo(directory).EnumerateFileSystemInfos())
+            if (entry is DirectoryInfo { LinkTarget: null } folder)
+                folder.Delete(recursive: true);
+            else if (entry.Name != JournalName)
+                entry.Delete();
+        Directory.CreateDirectory(Path.Combine(directory, "experts"));
+    }
+
     private void Append(string line)
     {
         _journal.Write(Encoding.UTF8.GetBytes(line + "\n"));
@@ -102,14 +142,13 @@ public sealed class StoreStaging : IDisposable
     private static Dictionary<string, StagedFile> Replay(string directory, FileStream journal, string header)
     {
         var finished = new Dictionary<string, StagedFile>();
-        var bytes = new byte[journal.Length];
+        var bytes = new byte[journal.Length <= MaxJournalBytes ? journal.Length : 0];
         journal.ReadExactly(bytes);
-        var text = Encoding.UTF8.GetString(bytes);
         var valid = 0;
-        for (var line = 0; text.IndexOf('\n', valid) is var end and >= 0; line++)
+        for (var line = 0; bytes.AsSpan(valid).IndexOf((byte)'\n') is var length and >= 0; line++)
         {
-            var content = text[valid..end];
-            if (line == 0 && content != header)
+            var content = bytes.AsSpan(valid, length);
+            if (line == 0 && !content.SequenceEqual(Encoding.UTF8.GetBytes(header)))
                 break;
             if (line > 0)
             {
@@ -117,20 +156,20 @@ public sealed class StoreStaging : IDisposable
                     break;
                 finished[file.File.File] = file;
             }
-            valid = end + 1;
+            valid += length + 1;
         }
-        journal.SetLength(finished.Count == 0 ? 0 : Encoding.UTF8.GetByteCount(text.AsSpan(0, valid)));
+        journal.SetLength(finished.Count == 0 ? 0 : valid);
         journal.Position = journal.Length;
         return finished;
     }
 
-    private static StagedFile? TryParse(string line)
+    private static StagedFile? TryParse(ReadOnlySpan<byte> line)
     {
         try
         {
             return JsonSerializer.Deserialize<StagedFile>(line, StoreJson.Options);
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             return null;
         }
@@ -140,51 +179,5 @@ public sealed class StoreStaging : IDisposable
     {
         var info = new FileInfo(Path.Combine(directory, file.File.File));
         return info.Exists && info.Length == file.File.Bytes;
-    }
-}
-
-/// <summary>Writes one file of a staging area front to back, hashing what passes.</summary>
-public sealed class StagedFileWriter : IDisposable
-{
-    private static readonly byte[] Zeros = new byte[4096];
-    private readonly StoreStaging _staging;
-    private readonly string _name;
-    private readonly FileStream _stream;
-    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-
-    internal StagedFileWriter(StoreStaging staging, string name, string path)
-    {
-        (_staging, _name) = (staging, name);
-        _stream = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 1 << 16);
-    }
-
-    public void Write(ReadOnlySpan<byte> bytes)
-    {
-        _hash.AppendData(bytes);
-        _stream.Write(bytes);
-    }
-
-    /// <summary>Writes zeros up to a position at or after the present one.</summary>
-    public void PadTo(long position)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(position, _stream.Position);
-        while (_stream.Position < position)
-            Write(Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, position - _stream.Position)));
-    }
-
-    /// <summary>Brings the file to disk and enters it in the journal.</summary>
-    public StagedFile Finish(IReadOnlyList<string> blockSha256)
-    {
-        _stream.Flush(flushToDisk: true);
-        var file = new StagedFile(new StoreFile(_name, _stream.Position, Convert.ToHexStringLower(_hash.GetHashAndReset())), blockSha256);
-        _stream.Dispose();
-        _staging.Finished(file);
-        return file;
-    }
-
-    public void Dispose()
-    {
-        _stream.Dispose();
-        _hash.Dispose();
     }
 }

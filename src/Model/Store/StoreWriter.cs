@@ -37,14 +37,15 @@ public sealed class StoreWriter
     /// <returns>The dense file, null if the share has none, and the experts in (layer, expert) order.</returns>
     public (StoreFile? Dense, IReadOnlyList<StoreExpert> Experts) Write(StoreStaging staging, int threads, CancellationToken cancel)
     {
-        var dense = _share.Dense ? staging.Find("dense.bin") ?? WriteDense(staging, cancel) : null;
+        var dense = _share.Dense ? staging.Find("dense.bin") : null;
         if (dense is not null)
             Report(dense.File.Bytes);
+        else if (_share.Dense)
+            dense = WriteDense(staging, cancel);
 
         var pairs = _share.Blocks.Where(pair => pair.Value.Count > 0).OrderBy(pair => pair.Key).ToArray();
         var experts = new StoreExpert[pairs.Length];
-        var options = new ParallelOptions { MaxDegreeOfParallelism = Math.Max(1, threads), CancellationToken = cancel };
-        Parallel.For(0, pairs.Length, options, i =>
+        StoreWork.ForEach(pairs.Length, threads, cancel, i =>
         {
             var ((layer, expert), runs) = pairs[i];
             var name = StoreManifestRules.ExpertFile(layer, expert);
@@ -61,6 +62,9 @@ public sealed class StoreWriter
     /// <summary>The dense tensors as the manifest lists them.</summary>
     public IReadOnlyList<StoreTensor> DescribeTensors() => _share.Dense ? DescribeTensors(_dense) : [];
 
+    /// <summary>The hash of an expert block, as the manifest has it.</summary>
+    internal static string BlockHash(ReadOnlySpan<byte> block) => Convert.ToHexStringLower(SHA256.HashData(block));
+
     internal static IReadOnlyList<StoreTensor> DescribeTensors(DenseLayout dense) =>
         [.. dense.Tensors.Select(t => new StoreTensor(t.Name, t.Rows == 1 ? [t.Columns] : [t.Rows, t.Columns],
             t.IsPacked ? $"{t.Format.ToString().ToLowerInvariant()}-panels" : "float32", t.Offset, t.ScalesOffset + t.ScaleBytes - t.Offset))];
@@ -71,13 +75,12 @@ public sealed class StoreWriter
         foreach (var tensor in _dense.Tensors)
         {
             cancel.ThrowIfCancellationRequested();
-            file.PadTo(tensor.Offset);
             if (tensor.IsPacked)
                 WritePacked(file, tensor, cancel);
             else
                 WritePlain(file, tensor, cancel);
+            PadTo(file, tensor.End);
         }
-        file.PadTo(_dense.Bytes);
         return file.Finish([]);
     }
 
@@ -90,7 +93,7 @@ public sealed class StoreWriter
             var (first, end) = tensor.Piece(piece);
             var span = buffer.AsSpan(0, (end - first) * tensor.Columns);
             _source.FillPlain(tensor, first, end, span);
-            file.Write(MemoryMarshal.AsBytes(span));
+            Write(file, MemoryMarshal.AsBytes(span));
         }
     }
 
@@ -105,12 +108,12 @@ public sealed class StoreWriter
         {
             cancel.ThrowIfCancellationRequested();
             _source.FillPanel(tensor, panel, weights, panelScales);
-            file.Write(weights);
+            Write(file, weights);
             for (var group = 0; group < groups; group++)
                 panelScales.AsSpan(group * PanelLayout.Columns, PanelLayout.Columns).CopyTo(scales.AsSpan(group * stride + panel * PanelLayout.Columns));
         }
-        file.PadTo(tensor.ScalesOffset);
-        file.Write(MemoryMarshal.AsBytes(scales.AsSpan()));
+        PadTo(file, tensor.ScalesOffset);
+        Write(file, MemoryMarshal.AsBytes(scales.AsSpan()));
     }
 
     private StagedFile WriteExpert(StoreStaging staging, string name, int layer, int expert, IReadOnlyList<(int First, int End)> runs, CancellationToken cancel)
@@ -126,11 +129,23 @@ public sealed class StoreWriter
                 var bytes = buffer.AsSpan(0, (int)block.Bytes);
                 bytes.Clear();
                 _source.FillExpertBlock(_experts, layer, expert, block, bytes);
-                hashes.Add(Convert.ToHexStringLower(SHA256.HashData(bytes)));
-                file.Write(bytes);
-                Report(bytes.Length);
+                hashes.Add(BlockHash(bytes));
+                Write(file, bytes);
             }
         return file.Finish(hashes);
+    }
+
+    private void Write(StagedFileWriter file, ReadOnlySpan<byte> bytes)
+    {
+        file.Write(bytes);
+        Report(bytes.Length);
+    }
+
+    private void PadTo(StagedFileWriter file, long position)
+    {
+        var bytes = position - file.Position;
+        file.PadTo(position);
+        Report(bytes);
     }
 
     private void Report(long bytes) => _progress?.Report(new StoreProgress(Interlocked.Add(ref _done, bytes), _total));

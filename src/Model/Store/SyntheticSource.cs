@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Numerics;
 using Grok1Cluster.Model.Checkpoints;
@@ -7,7 +8,7 @@ namespace Grok1Cluster.Model.Store;
 
 /// <summary>
 /// Random weights at any geometry, for timing: uniform, with the variance 1 / K of an initialised network, so activations
-/// and routing behave like a model's. Each panel has its own generator, so the bytes depend on the seed alone.
+/// and routing behave like a model's. Each row, panel or block has its own generator, so the bytes depend on the seed alone.
 /// </summary>
 public sealed unsafe class SyntheticSource(long seed) : IStoreSource
 {
@@ -16,15 +17,23 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
 
     public void FillPlain(DenseTensor tensor, int first, int end, Span<float> target)
     {
-        var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, first, 0);
         var norm = tensor.Rows == 1;
         var deviation = norm ? 0.2f : 1f / MathF.Sqrt(tensor.Role == TensorRole.Embedding ? tensor.Columns : tensor.Rows);
-        foreach (ref var value in target)
-            value = (norm ? 1f : 0f) + random.NextUniform() * deviation;
+        for (var row = first; row < end; row++)
+        {
+            var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, row, 0);
+            foreach (ref var value in target.Slice((row - first) * tensor.Columns, tensor.Columns))
+                value = (norm ? 1f : 0f) + random.NextUniform() * deviation;
+        }
     }
 
     public void FillPanel(DenseTensor tensor, int panel, Span<byte> weights, Span<ushort> scales)
     {
+        if (tensor.Role == TensorRole.Embedding)
+        {
+            FillHeadPanel(tensor, panel, weights, scales);
+            return;
+        }
         var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, panel, 1);
         FillWeights(ref random, tensor.Format, tensor.Axis!.Blocks, tensor.Rows, tensor.Columns - panel * PanelLayout.Columns, weights);
         scales.Fill(Scale(tensor.Rows));
@@ -46,6 +55,19 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim));
     }
 
+    /// <summary>The head of the embedding that <see cref="FillPlain"/> writes.</summary>
+    private void FillHeadPanel(DenseTensor head, int panel, Span<byte> weights, Span<ushort> scales)
+    {
+        var first = panel * PanelLayout.Columns;
+        var columns = Math.Min(PanelLayout.Columns, head.Columns - first);
+        var table = new float[columns * head.Rows];
+        FillPlain(new DenseTensor(TensorRole.Embedding, 0, head.Columns, head.Rows, WeightFormat.Float32, null, 0), first, first + columns, table);
+        fixed (float* source = table)
+        fixed (byte* target = weights)
+        fixed (ushort* targetScales = scales)
+            HeadPanel.Pack(source, head, columns, target, targetScales);
+    }
+
     private static ushort Scale(int rows) => Bf16.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows))));
 
     /// <param name="random">Advanced by what is drawn.</param>
@@ -61,8 +83,8 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
             foreach (ref var word in MemoryMarshal.Cast<byte, ulong>(target))
                 word = random.Next();
             // A packed 0 would be the weight -128, which a symmetric quantiser does not write.
-            foreach (ref var weight in target)
-                weight = Math.Max(weight, (byte)1);
+            foreach (ref var weight in MemoryMarshal.Cast<byte, Vector256<byte>>(target))
+                weight = Vector256.Max(weight, Vector256<byte>.One);
         }
         var deviation = 1f / MathF.Sqrt(rows);
         var at = 0;
