@@ -8,15 +8,15 @@ namespace Grok1Cluster.Model.Store;
 public sealed record StoreInspection
 {
     /// <summary><c>store</c>, or <c>ckpt-0</c> for a source that is not imported yet.</summary>
-    public required string Kind { get; init; }
+    public string Kind { get; init; } = "";
 
     /// <summary>The model's id: the name of its directory.</summary>
-    public required string Name { get; init; }
+    public string Name { get; init; } = "";
 
-    public required string Path { get; init; }
+    public string Path { get; init; } = "";
 
     /// <summary>Names the weights; null for a source.</summary>
-    public required string? Fingerprint { get; init; }
+    public string? Fingerprint { get; init; }
 
     public required Grok1Config Config { get; init; }
 
@@ -41,7 +41,7 @@ public sealed record StoreInspection
     public required long ActiveParameters { get; init; }
 
     /// <summary>All files here.</summary>
-    public required long FileBytes { get; init; }
+    public long FileBytes { get; init; }
 
     /// <summary>The coordinator's tensors, whether held here or not.</summary>
     public required long DenseBytes { get; init; }
@@ -61,17 +61,17 @@ public sealed record StoreInspection
     public required long ExpertBytesPerToken { get; init; }
 
     /// <summary>Whether the coordinator's tensors are here.</summary>
-    public required bool HoldsDense { get; init; }
+    public bool HoldsDense { get; init; }
 
-    public required int HeldBlocks { get; init; }
+    public long HeldBlocks { get; init; }
 
-    public required int TotalBlocks { get; init; }
+    public long TotalBlocks { get; init; }
 
     /// <summary>What is held of the experts, when that is neither everything nor nothing.</summary>
-    public required IReadOnlyList<HeldExpert> HeldExperts { get; init; }
+    public IReadOnlyList<HeldExpert> HeldExperts { get; init; } = [];
 
     /// <summary>Path of the tokenizer, or null: then only token ids can be used.</summary>
-    public required string? Tokenizer { get; init; }
+    public string? Tokenizer { get; init; }
 
     /// <summary>Inspects a model store, or a directory with <c>ckpt-0/</c>.</summary>
     /// <exception cref="ModelException">Neither, or one that is damaged.</exception>
@@ -92,8 +92,8 @@ public sealed record StoreInspection
     {
         var manifest = store.Manifest;
         var experts = manifest.Experts;
-        var held = experts.Sum(expert => expert.BlockSha256.Count);
-        var total = store.ExpertLayout.Blocks.Count * store.Config.LayerCount * store.Config.ExpertCount;
+        var held = experts.Sum(expert => (long)expert.BlockSha256.Count);
+        var total = (long)store.ExpertLayout.Blocks.Count * store.Config.LayerCount * store.Config.ExpertCount;
         var described = Describe(store.Config, manifest.Groups, store.DenseLayout, store.ExpertLayout);
         return described with
         {
@@ -105,8 +105,7 @@ public sealed record StoreInspection
             HoldsDense = manifest.Dense is not null,
             HeldBlocks = held,
             TotalBlocks = total,
-            HeldExperts = held == total ? [] : [.. experts.Select(expert => new HeldExpert(expert.Layer, expert.Expert,
-                [.. StoreManifestRules.Runs(expert).Select(run => new[] { store.ExpertLayout.Blocks[run.First].FirstColumn, store.ExpertLayout.Blocks[run.End - 1].FirstColumn + store.ExpertLayout.Blocks[run.End - 1].Width })]))],
+            HeldExperts = held == total ? [] : [.. experts.Select(expert => Describe(store.ExpertLayout, expert))],
             Tokenizer = store.TokenizerPath,
         };
     }
@@ -118,11 +117,11 @@ public sealed record StoreInspection
         using var dense = new DenseLayout(config, WeightFormat.Int8, groups);
         using var experts = new ExpertLayout(config, WeightFormat.Int8, groups.Gate, groups.Down, ExpertLayout.ChooseBlockWidth(config.FeedForwardDim));
         var full = StoreStaging.FullPath(path);
-        var blocks = experts.Blocks.Count * config.LayerCount * config.ExpertCount;
+        var blocks = (long)experts.Blocks.Count * config.LayerCount * config.ExpertCount;
         return Describe(config, groups, dense, experts) with
         {
             Kind = "ckpt-0",
-            Name = System.IO.Path.GetFileName(full),
+            Name = System.IO.Path.GetFileName(System.IO.Path.GetFileName(full) == "ckpt-0" ? System.IO.Path.GetDirectoryName(full)! : full),
             Path = full,
             FileBytes = checkpoint.Files.Sum(file => new FileInfo(file).Length),
             HoldsDense = true,
@@ -131,6 +130,9 @@ public sealed record StoreInspection
             Tokenizer = checkpoint.TokenizerPath,
         };
     }
+
+    private static HeldExpert Describe(ExpertLayout layout, StoreExpert expert) => new(expert.Layer, expert.Expert,
+        [.. StoreManifestRules.Runs(expert).Select(run => new[] { run.First * layout.BlockWidth, Math.Min(run.End * layout.BlockWidth, layout.FeedForwardDim) })]);
 
     /// <summary>All that follows from the layouts; what depends on the place is filled in by the callers.</summary>
     private static StoreInspection Describe(Grok1Config config, StoreGroups groups, DenseLayout dense, ExpertLayout experts)
@@ -141,8 +143,6 @@ public sealed record StoreInspection
         var shared = dense.Tensors.Where(tensor => tensor.Role != TensorRole.Embedding || !tensor.IsPacked).Sum(tensor => (long)tensor.Rows * tensor.Columns);
         return new StoreInspection
         {
-            Kind = "", Name = "", Path = "", Fingerprint = null, Tokenizer = null,
-            FileBytes = 0, HoldsDense = false, HeldBlocks = 0, TotalBlocks = 0, HeldExperts = [],
             Config = config,
             ExpertWeights = experts.Format.ToString().ToLowerInvariant(),
             DenseWeights = dense.Format.ToString().ToLowerInvariant(),
