@@ -2,7 +2,10 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Grpc;
 using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
 using Microsoft.AspNetCore.Connections;
 
 namespace Grok1Cluster.Cli.Tests;
@@ -14,6 +17,7 @@ public sealed class ExitCodeTests
         { new InvalidOperationException("x"), 1 },
         { new IOException("disk on fire"), 1 },
         { new UsageException("x"), 2 },
+        { new StoreExistsException("x"), 2 },
         { new ModelException("x"), 3 },
         { new PlanException("x", ["y"]), 3 },
         { new ResourceException("x"), 4 },
@@ -23,6 +27,14 @@ public sealed class ExitCodeTests
         { new IOException("Failed to bind", new AddressInUseException("in use")), 5 },
         { new HttpRequestException("refused", new SocketException((int)SocketError.ConnectionRefused)), 5 },
         { new HttpRequestException("no certificate", new AuthenticationException("x")), 6 },
+        { new RpcException(GrpcStatusCode.Unavailable, "x"), 5 },
+        { new RpcException(GrpcStatusCode.DeadlineExceeded, "x"), 5 },
+        { new RpcException(GrpcStatusCode.Unauthenticated, "x"), 6 },
+        { new RpcException(GrpcStatusCode.PermissionDenied, "x"), 6 },
+        { new RpcException(GrpcStatusCode.Internal, "x"), 1 },
+        { new DispatchException("x"), 5 },
+        { new DispatchException("x", new RpcException(GrpcStatusCode.Internal, "y")), 5 },
+        { new DispatchException("x", new RpcException(GrpcStatusCode.Unauthenticated, "y")), 6 },
         { new AggregateException(new InvalidOperationException("x"), new ModelException("y")), 3 },
         { new ModelException("outer cause decides", new SocketException()), 3 },
     };

@@ -3,7 +3,9 @@ using System.Security.Authentication;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Generation;
+using Grok1Cluster.Grpc;
 using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
 using Microsoft.AspNetCore.Connections;
 
 namespace Grok1Cluster.Cli.Errors;
@@ -35,20 +37,23 @@ internal static class ExitCodes
     /// <summary>ENOSPC, ENFILE, EMFILE, ENOMEM: what .NET puts into the HResult of an IOException on Unix.</summary>
     private static readonly int[] ExhaustedErrnos = [28, 23, 24, 12];
 
-    /// <summary>The code of the first cause, from the outermost inwards, that has one of its own.</summary>
+    /// <summary>
+    /// The code of the first cause, from the outermost inwards, that has one of its own. A dispatch that failed for no such
+    /// cause is the network's.
+    /// </summary>
     public static int Of(Exception exception) =>
-        Causes(exception).Select(Classify).FirstOrDefault(code => code != RuntimeFault, RuntimeFault);
+        Causes(exception).Select(Classify).FirstOrDefault(code => code != RuntimeFault,
+            Causes(exception).Any(cause => cause is DispatchException) ? Network : RuntimeFault);
 
     private static int Classify(Exception exception) => exception switch
     {
-        UsageException or PromptException => Usage,
+        UsageException or PromptException or StoreExistsException => Usage,
         ModelException or PlanException => Model,
         ResourceException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,
         AddressInUseException or SocketException or HttpRequestException { InnerException: null } => Network,
-        // Before the causes inside it: whatever cut the line, what a person sees is that a worker is lost.
-        DispatchException => Network,
-        AuthenticationException => Auth,
+        RpcException { Code: GrpcStatusCode.Unavailable or GrpcStatusCode.DeadlineExceeded } => Network,
+        AuthenticationException or RpcException { Code: GrpcStatusCode.Unauthenticated or GrpcStatusCode.PermissionDenied } => Auth,
         _ => RuntimeFault,
     };
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cli.Options;
@@ -42,8 +43,8 @@ internal sealed class ClusterOptions
     /// <param name="defaultWorkers">4 for verbs that show a cluster, 0 for those that measure a model.</param>
     public ClusterOptions(int defaultWorkers) => _workers = WorkersOption(min: 0, defaultWorkers);
 
-    public static SettingOption<string> ModelOption() => new(
-        "--model", "cluster:model", TextFormats.Text("M"), "demo", "demo, a model store, or a directory with ckpt-0/");
+    public static SettingOption<string> ModelOption(string description = "demo, a model store, or a directory with ckpt-0/") =>
+        new("--model", "cluster:model", TextFormats.Text("M"), ModelCatalog.Demo, description);
 
     public static SettingOption<int> WorkersOption(int min, int defaultWorkers) => new(
         "--workers", "cluster:workers", TextFormats.Count(min, MaxWorkers), defaultWorkers,

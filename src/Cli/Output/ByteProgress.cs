@@ -26,7 +26,8 @@ internal sealed class ByteProgress(string title, long? total, TextWriter output,
     {
         lock (_lock)
         {
-            _done = value;
+            // Threads may report out of order.
+            _done = Math.Max(_done, value);
             var elapsed = time.GetElapsedTime(_start);
             if (elapsed < _next)
                 return;

@@ -10,19 +10,23 @@ namespace Grok1Cluster.Cli.Output;
 /// <summary>Where a verb writes: results to stdout, what accompanies them to stderr. With <c>--json</c> stdout gets one JSON value and nothing else.</summary>
 internal sealed class CommandOutput(TextWriter output, TextWriter error, bool json)
 {
-    private static readonly JsonSerializerOptions JsonOptions = new(JsonSerializerDefaults.General)
+    private static readonly JsonSerializerOptions LineOptions = new(JsonSerializerDefaults.General)
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        WriteIndented = true,
         // The reader is a program or a terminal, never a web page: text stays readable.
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
+
+    private static readonly JsonSerializerOptions JsonOptions = new(LineOptions) { WriteIndented = true };
 
     /// <summary>Whether the result is asked for as JSON.</summary>
     public bool Json { get; } = json;
 
     /// <summary>The result as JSON, property names in snake_case. Once a command.</summary>
     public void WriteJson<T>(T value) => output.WriteLine(JsonSerializer.Serialize(value, JsonOptions));
+
+    /// <summary>One of many results, as JSON in a line of its own.</summary>
+    public void WriteJsonLine<T>(T value) => output.WriteLine(JsonSerializer.Serialize(value, LineOptions));
 
     /// <summary>A plan in its public form, the same as in a plan file.</summary>
     public void WriteJson(Plan plan) => output.Write(Encoding.UTF8.GetString(PlanJson.Serialize(plan)));

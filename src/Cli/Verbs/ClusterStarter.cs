@@ -10,7 +10,7 @@ internal static class ClusterStarter
     {
         var options = new ClusterSessionOptions
         {
-            StorePath = settings.Model,
+            StorePath = context.FindStore(settings.Model, cancellation),
             Workers = settings.Workers,
             WorkerAddresses = workerAddresses ?? [],
             Plan = settings.Plan,

@@ -29,7 +29,7 @@ internal static class WorkerVerb
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),
-                ModelPath = context.Get(model),
+                ModelPath = context.FindStore(context.Get(model), cancellation),
                 PlanPath = context.Get(plan)?.FullName,
                 Listen = context.Get(listen),
                 Threads = context.Get(threads) ?? 0,
