@@ -70,7 +70,6 @@ internal sealed class HttpClientStream : IClientStream
             else
                 _ = sent.Exception;
         }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        Request.CancelPendingFlush();
         _reader?.CancelPendingRead();
     }
 

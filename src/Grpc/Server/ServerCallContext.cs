@@ -16,7 +16,7 @@ public sealed class ServerCallContext
     /// <summary>Path of the method, <c>/service/method</c>.</summary>
     public string Method { get; }
 
-    /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:path</c>.</summary>
+    /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:</c>.</summary>
     public string Peer { get; }
 
     /// <summary>Metadata from the client.</summary>
