@@ -12,8 +12,8 @@ public class CancellationTests
         using var seen = new SemaphoreSlim(0);
         var services = new GrpcServices().AddServerStreaming(EchoService.HangLater, async (_, responses, context) =>
         {
-            await responses.WriteAsync("first", context.CancellationToken);
             context.CancellationToken.Register(() => seen.Release());
+            await responses.WriteAsync("first", context.CancellationToken);
             await Task.Delay(Timeout.Infinite, context.CancellationToken);
         });
         await using var server = await TestServer.StartAsync(services);
@@ -103,6 +103,34 @@ public class CancellationTests
         cancel.Cancel();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await write);
         Assert.Equal(GrpcStatusCode.Cancelled, (await chat.Completion).Code);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_stream_cancelled_at_any_moment_of_its_request_is_reset(bool halfClosed)
+    {
+        using var seen = new SemaphoreSlim(0);
+        var services = new GrpcServices().AddDuplexStreaming(EchoService.Chat, async (requests, responses, context) =>
+        {
+            context.CancellationToken.Register(() => seen.Release());
+            await requests.MoveNextAsync(context.CancellationToken);
+            await responses.WriteAsync(requests.Current, context.CancellationToken);
+            await Task.Delay(Timeout.Infinite, context.CancellationToken);
+        });
+        await using var server = await TestServer.StartAsync(services);
+        using var channel = server.Channel();
+        for (var i = 0; i < 300; i++)
+        {
+            using var chat = channel.DuplexStreaming(EchoService.Chat, GrpcCallOptions.Endless, CancellationToken.None);
+            await chat.WriteAsync([1], CancellationToken.None);
+            var reading = chat.Responses.MoveNextAsync(CancellationToken.None);
+            if (halfClosed)
+                await chat.CompleteAsync(CancellationToken.None);
+            Assert.True(await reading);
+            chat.Dispose();
+            Assert.True(await seen.WaitAsync(TestServer.Patience), $"call {i} was not reset");
+        }
     }
 
     [Fact]

@@ -42,21 +42,28 @@ def fail_later(request, context):
     fail(request, context)
 
 
-def wait_for_end(context):
+def watch_for_end(context):
+    """An event for the end of the call, which only its cancellation brings. Asked for before anything is sent, or the end may come first."""
     over = threading.Event()
-    if context.add_callback(over.set):
-        over.wait()
-    say("cancelled")
+
+    def end():
+        say("cancelled")
+        over.set()
+
+    if not context.add_callback(end):
+        end()
+    return over
 
 
 def hang(request, context):
-    wait_for_end(context)
+    watch_for_end(context).wait()
     return b""
 
 
 def hang_later(request, context):
+    over = watch_for_end(context)
     yield b"first"
-    wait_for_end(context)
+    over.wait()
 
 
 def mirror(request, context):
