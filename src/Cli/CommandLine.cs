@@ -20,7 +20,11 @@ internal static class CommandLine
     {
         var root = new RootCommand("Grok-1 on one coordinator and many expert workers.") { HelpName = "grok1" };
         root.Add(ConfigOption);
-        foreach (var verb in new[] { TokenizeVerb.Create(), ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create() })
+        foreach (var verb in new[]
+        {
+            RunVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), TokenizeVerb.Create(),
+            ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(),
+        })
             root.Add(verb);
         // A prompt may begin with a bracket; directives are for debugging parsers.
         root.Directives.Clear();

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
@@ -46,7 +47,7 @@ internal static class ExitCodes
 
     private static int Classify(Exception exception) => exception switch
     {
-        UsageException or StoreExistsException => Usage,
+        UsageException or PromptException or StoreExistsException => Usage,
         ModelException or PlanException => Model,
         ResourceException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,

@@ -13,7 +13,14 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="Seed">Null draws one.</param>
 /// <param name="IgnoreEos">Goes on after the end-of-sequence token.</param>
 internal sealed record SamplingSettings(
-    int MaxTokens, double Temperature, int TopK, double TopP, double MinP, double RepetitionPenalty, ulong? Seed, bool IgnoreEos);
+    int MaxTokens, double Temperature, int TopK, double TopP, double MinP, double RepetitionPenalty, ulong? Seed, bool IgnoreEos)
+{
+    /// <summary>As the engine takes them.</summary>
+    public Engine.Sampling.SamplingOptions ToEngine() => new()
+    {
+        Temperature = (float)Temperature, TopK = TopK, TopP = (float)TopP, MinP = (float)MinP, RepetitionPenalty = (float)RepetitionPenalty, Seed = Seed,
+    };
+}
 
 /// <summary>The sampling flags, the same on every verb that generates.</summary>
 internal sealed class SamplingOptions

@@ -40,6 +40,20 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     /// <summary>A table for people.</summary>
     public void Write(IRenderable renderable) => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(ForPeople) }).Write(renderable);
 
+    /// <summary>The text that a generation goes on from, on a terminal only, told apart by its colour.</summary>
+    public void WritePrompt(string text)
+    {
+        if (!Console.IsOutputRedirected)
+            output.Write($"\e[2m{string.Concat(text.Where(c => !char.IsControl(c) || c is '\n' or '\t'))}\e[0m");
+    }
+
+    /// <summary>A piece of a text, shown at once.</summary>
+    public void Stream(string text)
+    {
+        output.Write(text);
+        output.Flush();
+    }
+
     /// <summary>A line about what is going on, to stderr.</summary>
     public void Note(string line) => error.WriteLine(line);
 

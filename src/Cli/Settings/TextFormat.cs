@@ -26,6 +26,17 @@ internal static class TextFormats
     public static TextFormat<long> Bytes { get; } =
         new("SIZE", "a size such as 16GiB, 16GB or 500000000", ByteSize.TryParse);
 
+    /// <summary>Token ids; ids outside the vocabulary are found by whoever knows it.</summary>
+    public static TextFormat<int[]?> TokenIds { get; } = new("5,17,300", "token ids separated by commas", (string text, out int[]? value) =>
+    {
+        var parts = text.Split(',', StringSplitOptions.TrimEntries);
+        value = new int[parts.Length];
+        for (var i = 0; i < parts.Length; i++)
+            if (!int.TryParse(parts[i], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value[i]))
+                return false;
+        return true;
+    });
+
     public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);
 
     public static TextFormat<string> OneOf(params string[] names) =>

@@ -37,12 +37,12 @@ public sealed class SequenceRunner : IDisposable
     }
 
     /// <summary>Generates, telling of each token as it comes.</summary>
-    /// <exception cref="ArgumentException">The prompt is empty, too long, or has an id outside the vocabulary.</exception>
+    /// <exception cref="PromptException">The prompt is empty, too long, or has an id outside the vocabulary.</exception>
     public GenerationResult Generate(GenerationRequest request, Action<int>? onToken, CancellationToken cancel)
     {
         CheckTokens(request.Prompt);
         if (request.Prompt.Count >= _config.MaxSequenceLength)
-            throw new ArgumentException($"the prompt has {request.Prompt.Count} tokens, the model takes {_config.MaxSequenceLength} with at least one to generate; shorten it");
+            throw new PromptException($"the prompt has {request.Prompt.Count} tokens, the model takes {_config.MaxSequenceLength} with at least one to generate; shorten it");
         var sampler = new Sampler(request.Sampling, _workspace);
         var history = new List<int>(request.Prompt);
         var generated = new List<int>();
@@ -79,7 +79,7 @@ public sealed class SequenceRunner : IDisposable
     {
         CheckTokens(tokens);
         if (tokens.Count > _config.MaxSequenceLength)
-            throw new ArgumentException($"{tokens.Count} tokens exceed the model's longest sequence, {_config.MaxSequenceLength}; shorten them");
+            throw new PromptException($"{tokens.Count} tokens exceed the model's longest sequence, {_config.MaxSequenceLength}; shorten them");
         using var kv = new SequenceKv(_pool);
         Advance(kv, tokens.ToArray(), lastOnly: false, onLogits, cancel);
     }
@@ -119,9 +119,9 @@ public sealed class SequenceRunner : IDisposable
     private void CheckTokens(IReadOnlyList<int> tokens)
     {
         if (tokens.Count == 0)
-            throw new ArgumentException("there are no tokens to run; give a prompt of at least one");
+            throw new PromptException("there are no tokens to run; give a prompt of at least one");
         for (var i = 0; i < tokens.Count; i++)
             if (tokens[i] < 0 || tokens[i] >= _config.VocabularySize)
-                throw new ArgumentException($"token {i} is {tokens[i]}, outside the vocabulary of {_config.VocabularySize}");
+                throw new PromptException($"token {i} is {tokens[i]}, outside the vocabulary of {_config.VocabularySize}");
     }
 }

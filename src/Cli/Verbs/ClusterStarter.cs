@@ -1,0 +1,27 @@
+using Grok1Cluster.Cli.Options;
+using Grok1Cluster.Coordinator.Session;
+
+namespace Grok1Cluster.Cli.Verbs;
+
+/// <summary>Starts the cluster that the cluster flags describe.</summary>
+internal static class ClusterStarter
+{
+    public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation, IReadOnlyList<string>? workerAddresses = null)
+    {
+        var options = new ClusterSessionOptions
+        {
+            StorePath = context.FindStore(settings.Model, cancellation),
+            Workers = settings.Workers,
+            WorkerAddresses = workerAddresses ?? [],
+            Plan = settings.Plan,
+            Precision = settings.Precision,
+            Threads = settings.Threads,
+            MemoryLimit = settings.MemoryLimitBytes,
+            KvMemory = settings.KvMemoryBytes,
+        };
+        var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
+        if (session.Workers.Count > 0)
+            context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
+        return session;
+    }
+}

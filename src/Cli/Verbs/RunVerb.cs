@@ -1,0 +1,73 @@
+using System.CommandLine;
+using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Options;
+using Grok1Cluster.Coordinator.Session;
+using Grok1Cluster.Engine.Generation;
+using Grok1Cluster.Model;
+
+namespace Grok1Cluster.Cli.Verbs;
+
+/// <summary>Starts a cluster on this machine, generates one text, stops the cluster.</summary>
+internal static class RunVerb
+{
+    public static Command Create()
+    {
+        var prompt = new PromptOptions();
+        var cluster = new ClusterOptions(defaultWorkers: 4);
+        var sampling = new SamplingOptions();
+        var verb = new Verb("run", "Start a coordinator and worker processes on this machine, stream a text, stop them.",
+            "grok1 run \"My fellow Americans, \" --max-tokens 60",
+            "grok1 run --prompt-file - --temperature 0 < prompt.txt",
+            "grok1 run \"The whale\" --workers 3 --plan whole --seed 7 --json");
+        prompt.AddTo(verb);
+        sampling.AddTo(verb);
+        cluster.AddTo(verb);
+        verb.AddJson();
+        verb.Runs(async (context, cancellation) =>
+        {
+            var source = prompt.Read(context);
+            var settings = sampling.Read(context);
+            await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
+            var (text, tokens) = source.Tokenise(session.Tokenizer, session.Store.Name);
+            var request = new GenerationRequest { Prompt = tokens, MaxTokens = settings.MaxTokens, Sampling = settings.ToEngine(), IgnoreEos = settings.IgnoreEos };
+            var result = await GenerateAsync(context, session, text, request, cancellation);
+            Report(context, session, text, request, result);
+            return ExitCodes.Ok;
+        });
+        return verb;
+    }
+
+    private static async Task<GenerationResult> GenerateAsync(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, CancellationToken cancellation)
+    {
+        var decoder = context.Output.Json ? null : session.Tokenizer?.CreateDecoder();
+        var live = !context.Output.Json;
+        if (live && prompt is not null)
+            context.Output.WritePrompt(prompt);
+        var result = await Task.Run(() => session.Runner.Generate(request, token =>
+        {
+            if (live)
+                context.Output.Stream(decoder is null ? $"{token} " : decoder.Append(token));
+        }, cancellation), cancellation);
+        if (live)
+            context.Output.WriteLine(decoder?.Flush() ?? "");
+        return result;
+    }
+
+    private static void Report(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, GenerationResult result)
+    {
+        var prefill = request.Prompt.Count / result.Prefill.TotalSeconds;
+        double? decode = result.Tokens.Count < 2 ? null : (result.Tokens.Count - 1) / result.Decode.TotalSeconds;
+        if (context.Output.Json)
+            context.Output.WriteJson(new RunResult(
+                prompt, session.Tokenizer?.Decode([.. result.Tokens]), result.Tokens, result.FinishReason.ToString().ToLowerInvariant(), request.Prompt.Count, prefill, decode,
+                [.. session.Workers.Select(worker => new RunWorker(worker.Id, worker.Description.ProcessId, worker.Address, worker.Description.Tiles.Count, worker.Description.Bytes))]));
+        else
+            context.Output.Note($"{request.Prompt.Count} prompt tokens at {prefill:0} tok/s, {result.Tokens.Count} generated at {decode ?? 0:0} tok/s, {session.Workers.Count} workers, {session.Store.Name}");
+    }
+
+    private sealed record RunResult(
+        string? Prompt, string? Text, IReadOnlyList<int> Tokens, string FinishReason, int PromptTokens,
+        double PrefillTokensPerSecond, double? DecodeTokensPerSecond, IReadOnlyList<RunWorker> Workers);
+
+    private sealed record RunWorker(string Id, long Pid, string Address, int Tiles, long Bytes);
+}

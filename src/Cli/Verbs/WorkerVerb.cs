@@ -1,0 +1,73 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Coordinator.Local;
+using Grok1Cluster.ExpertWorker;
+
+namespace Grok1Cluster.Cli.Verbs;
+
+/// <summary>One worker process, until a signal or, when it is supervised, until its parent closes its standard input.</summary>
+internal static class WorkerVerb
+{
+    public static Command Create()
+    {
+        var model = Options.ClusterOptions.ModelOption();
+        var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
+        var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
+        var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
+        var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
+        var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
+        var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
+        var supervised = new Option<bool>("--supervised") { Hidden = true };
+        var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
+            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
+            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, noPreload, supervised };
+        verb.Runs(async (context, cancellation) =>
+        {
+            var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
+            {
+                Id = context.Get(id),
+                ModelPath = context.FindStore(context.Get(model), cancellation),
+                PlanPath = context.Get(plan)?.FullName,
+                Listen = context.Get(listen),
+                Threads = context.Get(threads) ?? 0,
+                MemoryLimit = context.Get(memory),
+                Preload = !context.Get(noPreload),
+            }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
+            await using var host = await started;
+            if (context.Get(supervised))
+                await ServeParentAsync(context.Get(id), host);
+            else
+                await ServeAsync(context, context.Get(id), host, cancellation);
+            return ExitCodes.Ok;
+        });
+        return verb;
+    }
+
+    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, CancellationToken cancellation)
+    {
+        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
+        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        context.Output.Note($"worker {id} ends");
+    }
+
+    /// <summary>Ctrl-C reaches the whole process group; the parent decides when this worker ends, by closing the pipe or by dying.</summary>
+    private static async Task ServeParentAsync(string id, ExpertWorkerHost host)
+    {
+        var ready = new WorkerReady(id, Environment.ProcessId, host.Address.ToString(), host.TileCount, host.Bytes);
+        Console.Out.WriteLine(JsonSerializer.Serialize(ready, JsonSerializerOptions.Web));
+        var terminated = new TaskCompletionSource();
+        using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => terminated.TrySetResult());
+        await using var input = Console.OpenStandardInput();
+        var closed = Task.Run(async () =>
+        {
+            var buffer = new byte[64];
+            while (await input.ReadAsync(buffer) > 0)
+            {
+            }
+        });
+        await Task.WhenAny(closed, terminated.Task);
+    }
+}

@@ -1,0 +1,162 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Dispatch;
+using Grok1Cluster.Coordinator.Local;
+using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Engine.Forward;
+using Grok1Cluster.Engine.Generation;
+using Grok1Cluster.Engine.Kv;
+using Grok1Cluster.Kernels.MatMul;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
+using Grok1Cluster.Model.Tokenizer;
+
+namespace Grok1Cluster.Coordinator.Session;
+
+/// <summary>
+/// A coordinator with everything it needs to run the model: store, workers (started here or connected to), engine. What it
+/// started it stops, and it waits for it.
+/// </summary>
+public sealed class ClusterSession : IAsyncDisposable
+{
+    private readonly Stack<object> _owned = new();
+
+    private ClusterSession(ClusterSessionOptions options, ModelStore store) => (Options, Store) = (options, store);
+
+    public ClusterSessionOptions Options { get; }
+
+    public ModelStore Store { get; }
+
+    /// <summary>Where every bundle is; null when the experts are computed in this process.</summary>
+    public Plan? Plan { get; private set; }
+
+    /// <summary>Connected workers in the order of their ids' numbers or addresses.</summary>
+    public IReadOnlyList<WorkerConnection> Workers { get; private set; } = [];
+
+    /// <summary>Null when the model has none.</summary>
+    public SentencePieceTokenizer? Tokenizer { get; private set; }
+
+    public ForwardPass Forward { get; private set; } = null!;
+
+    public SequenceRunner Runner { get; private set; } = null!;
+
+    /// <summary>The threads that compute the coordinator's share.</summary>
+    public ComputePool Pool { get; private set; } = null!;
+
+    /// <summary>Opens the model, checks that it fits, starts or connects to the workers, checks that every tile is held.</summary>
+    /// <param name="options">What to start.</param>
+    /// <param name="note">Told what a person should know: idle workers, what workers print.</param>
+    /// <param name="cancel">Gives up; nothing is left behind.</param>
+    /// <exception cref="ModelException">Anything wrong in the store.</exception>
+    /// <exception cref="PlanException">The plan does not fit, or a tile is not held.</exception>
+    /// <exception cref="ResourceException">It does not fit into memory.</exception>
+    public static async Task<ClusterSession> StartAsync(ClusterSessionOptions options, Action<string> note, CancellationToken cancel)
+    {
+        var store = ModelStore.Open(options.StorePath);
+        var session = new ClusterSession(options, store);
+        session.Own(store);
+        try
+        {
+            await session.StartAsync(note, cancel);
+            return session;
+        }
+        catch
+        {
+            await session.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        while (_owned.TryPop(out var item))
+            if (item is IAsyncDisposable asynchronous)
+                await asynchronous.DisposeAsync();
+            else
+                ((IDisposable)item).Dispose();
+    }
+
+    private async Task StartAsync(Action<string> note, CancellationToken cancel)
+    {
+        var weights = Own(Store.OpenDense());
+        Tokenizer = Store.TokenizerPath is { } path ? SentencePieceTokenizer.Load(path) : null;
+        var threads = Options.Threads ?? Environment.ProcessorCount;
+        var local = Options.Workers == 0 && Options.WorkerAddresses.Count == 0;
+        Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
+        var exact = Options.Precision == Precision.Exact;
+        var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
+        var kvBlocks = KvBlocks(attention.KvBlockBytes);
+
+        IExpertDispatcher dispatcher;
+        if (local)
+        {
+            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: true), Options.MemoryLimit);
+            var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
+            experts.Preload();
+            dispatcher = experts;
+        }
+        else
+        {
+            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: Options.WorkerAddresses.Count == 0), Options.MemoryLimit);
+            dispatcher = Own(await StartWorkersAsync(threads, note, cancel));
+        }
+        weights.Touch();
+        Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision));
+        var pool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
+        Runner = Own(new SequenceRunner(Store.Config, Forward, pool, Options.Chunk));
+    }
+
+    private async Task<RemoteExpertDispatcher> StartWorkersAsync(int threads, Action<string> note, CancellationToken cancel)
+    {
+        var geometry = new PlanGeometry(Store.Name, Store.Config.LayerCount, Store.Config.ExpertCount, Store.Config.FeedForwardDim, Store.ExpertLayout.BlockWidth);
+        var addresses = Options.WorkerAddresses;
+        if (addresses.Count == 0)
+        {
+            Plan = Planner.Create(Options.Plan, geometry, WorkerIds.Numbered(Options.Workers));
+            var started = Own(await LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
+            addresses = [.. started.Ready.Select(worker => worker.Address)];
+        }
+        Workers = await ConnectAsync(addresses, cancel);
+        Plan ??= Planner.Create(Options.Plan, geometry, [.. Workers.Select(worker => worker.Id)]);
+        var idle = Workers.Count(worker => !Plan.HoldingWorkers().Contains(worker.Id));
+        if (idle > 0)
+            note($"{idle} of {Workers.Count} workers hold nothing: there are not more pieces");
+        WorkerCoverage.Check(Plan, Store, Workers);
+        return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config.EmbeddingDim, Store.Config.LayerCount);
+    }
+
+    private async Task<IReadOnlyList<WorkerConnection>> ConnectAsync(IReadOnlyList<string> addresses, CancellationToken cancel)
+    {
+        var workers = new List<WorkerConnection>();
+        foreach (var address in addresses)
+        {
+            var worker = Own(await WorkerConnection.ConnectAsync(address, cancel));
+            if (workers.Find(other => other.Id == worker.Id) is { } other)
+                throw new PlanException($"workers at {other.Address} and {worker.Address}", [$"both call themselves {worker.Id}; give each its own --id"]);
+            workers.Add(worker);
+        }
+        return workers;
+    }
+
+    private int KvBlocks(long blockBytes)
+    {
+        var full = KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength);
+        if (Options.KvMemory is not { } bytes)
+            return full;
+        if (bytes < blockBytes)
+            throw new ResourceException($"--kv-memory {bytes} is less than one KV block of this model, {blockBytes} bytes");
+        return (int)Math.Min(bytes / blockBytes, int.MaxValue);
+    }
+
+    /// <summary>Processes on one machine map the same files, so an expert counts once however many workers hold it.</summary>
+    private long NeededBytes(long kvBytes, bool expertsHere) =>
+        Store.DenseLayout.Bytes + kvBytes + (expertsHere ? (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count) : 0);
+
+    private T Own<T>(T item) where T : class
+    {
+        _owned.Push(item);
+        return item;
+    }
+}

@@ -1,0 +1,44 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Model.Layers;
+
+namespace Grok1Cluster.Coordinator.Session;
+
+/// <summary>A coordinator and its workers.</summary>
+public sealed record ClusterSessionOptions
+{
+    /// <summary>Directory of the model store.</summary>
+    public required string StorePath { get; init; }
+
+    /// <summary>Worker processes to start on this machine; 0 computes the experts in this process. Ignored with <see cref="WorkerAddresses"/>.</summary>
+    public int Workers { get; init; }
+
+    /// <summary>Addresses of workers that run already, on any machine; empty to start them here.</summary>
+    public IReadOnlyList<string> WorkerAddresses { get; init; } = [];
+
+    /// <summary>How experts are dealt to workers.</summary>
+    public PlanRequest Plan { get; init; } = PlanRequest.Auto;
+
+    public Precision Precision { get; init; } = Precision.Fast;
+
+    /// <summary>Compute threads of all processes on this machine together; null: one a core.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>Most bytes of weights and KV of all processes on this machine together; null: what the machine has available.</summary>
+    public long? MemoryLimit { get; init; }
+
+    /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length.</summary>
+    public long? KvMemory { get; init; }
+
+    /// <summary>Rows of a prefill chunk.</summary>
+    public int Chunk { get; init; } = 256;
+
+    /// <summary>Executable, and first arguments, that start this program's <c>worker</c> verb.</summary>
+    public IReadOnlyList<string> Program { get; init; } = ThisProgram();
+
+    private static string[] ThisProgram()
+    {
+        var path = Environment.ProcessPath ?? throw new InvalidOperationException("this process has no executable path");
+        // Started as "dotnet grok1.dll": the children are started the same way.
+        return Path.GetFileNameWithoutExtension(path) == "dotnet" ? [path, Environment.GetCommandLineArgs()[0]] : [path];
+    }
+}

@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+using Grok1Cluster.TestKit;
+
+namespace Grok1Cluster.Cluster.Tests.Processes;
+
+/// <summary>However a cluster ends, it says why and leaves no process behind.</summary>
+public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
+{
+    [Fact]
+    public async Task Ctrl_c_ends_a_run_with_130_and_no_worker_is_left()
+    {
+        using var run = StartEndlessRun();
+        var workers = await WorkersAsync(run);
+        run.Signal(PosixSignal.SIGINT);
+        var result = await run.WaitForExitAsync();
+        Assert.Equal(130, result.ExitCode);
+        await AllGoneAsync(workers);
+    }
+
+    [Fact]
+    public async Task A_killed_worker_ends_a_run_with_a_line_that_names_it_and_no_worker_is_left()
+    {
+        using var run = StartEndlessRun();
+        var workers = await WorkersAsync(run);
+        workers[1].Kill();
+        var result = await run.WaitForExitAsync();
+        Assert.Equal(5, result.ExitCode);
+        Assert.Contains("worker worker-1 at ", result.Error);
+        Assert.Contains("is lost", result.Error);
+        await AllGoneAsync(workers);
+    }
+
+    [Fact]
+    public async Task A_killed_coordinator_takes_its_workers_with_it()
+    {
+        using var run = StartEndlessRun();
+        var workers = await WorkersAsync(run);
+        using var coordinator = Process.GetProcessById(run.Id);
+        coordinator.Kill();
+        await AllGoneAsync(workers);
+    }
+
+    [Fact]
+    public async Task A_worker_that_is_told_to_end_exits_with_0()
+    {
+        using var worker = Grok1Process.Start("worker", "--model", models.Golden("tiny-b"), "--listen", "127.0.0.1:0");
+        await worker.WaitForErrorLineAsync(line => line.Contains("listens on"));
+        worker.Signal(PosixSignal.SIGTERM);
+        Assert.Equal(0, (await worker.WaitForExitAsync()).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_busy_port_ends_a_worker_with_5()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-b"), "--listen", $"127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}");
+        Assert.Equal(5, result.ExitCode);
+        Assert.Single(Lines(result.Error));
+    }
+
+    [Theory]
+    [InlineData("0")]
+    [InlineData("2")]
+    public async Task A_model_beyond_the_memory_limit_ends_with_4_before_anything_is_started(string workers)
+    {
+        var result = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "1", "--memory-limit", "100000", "--workers", workers);
+        Assert.Equal(4, result.ExitCode);
+        Assert.Matches(@"needs \d+ bytes of memory, 100000 are available", Assert.Single(Lines(result.Error)));
+    }
+
+    [Fact]
+    public async Task A_plan_for_another_geometry_ends_with_3()
+    {
+        var file = Path.Combine(Path.GetTempPath(), $"plan-{Guid.NewGuid():N}.json");
+        await File.WriteAllTextAsync(file, """{"epoch":1,"model":"x","cuts":[0,100],"bundles":[]}""");
+        try
+        {
+            var result = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "1", "--plan", file);
+            Assert.Equal(3, result.ExitCode);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
+    public async Task Ids_outside_the_vocabulary_end_with_2_and_no_worker_is_left()
+    {
+        using var run = Grok1Process.Start("run", "--model", models.Golden("tiny-b"), "--tokens", "1,512", "--workers", "2");
+        var workers = await WorkersAsync(run);
+        var result = await run.WaitForExitAsync();
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("token 1 is 512, outside the vocabulary of 512", result.Error);
+        await AllGoneAsync(workers);
+    }
+
+    private Grok1Process StartEndlessRun() => Grok1Process.Start(
+        "run", "--model", models.Endless(), "--tokens", "5", "--max-tokens", "199000", "--ignore-eos", "--workers", "3");
+
+    /// <summary>The processes that the run says it started.</summary>
+    private static async Task<Process[]> WorkersAsync(Grok1Process run)
+    {
+        var line = await run.WaitForErrorLineAsync(line => line.Contains("workers ready"));
+        return [.. ProcessId().Matches(line).Select(match => Process.GetProcessById(int.Parse(match.Groups[1].Value)))];
+    }
+
+    private static async Task AllGoneAsync(Process[] workers)
+    {
+        Assert.NotEmpty(workers);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        foreach (var worker in workers)
+        {
+            await worker.WaitForExitAsync(limit.Token);
+            worker.Dispose();
+        }
+    }
+
+    private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    [GeneratedRegex(@"\(process (\d+)\)")]
+    private static partial Regex ProcessId();
+}
