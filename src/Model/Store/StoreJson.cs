@@ -36,15 +36,15 @@ internal static class StoreJson
                 throw new ModelException($"{path}: {length} bytes are too many for a manifest (at most {MaxManifestBytes}); import the model again");
             var bytes = File.ReadAllBytes(path);
             var version = JsonSerializer.Deserialize<Header>(bytes, HeaderOptions)?.Version;
-            if (version is { } other && other != StoreManifest.CurrentVersion)
-                throw new ModelException($"{path}: is of version {version}, this program reads version {StoreManifest.CurrentVersion}; import the model again");
-            return JsonSerializer.Deserialize<StoreManifest>(bytes, Options)
-                ?? throw new ModelException($"{path}: is null, not a manifest; import the model again");
+            if (version != StoreManifest.CurrentVersion)
+                throw new ModelException($"{path}: is of version {version?.ToString() ?? "unknown"}, this program reads version {StoreManifest.CurrentVersion}; import the model again");
+            return JsonSerializer.Deserialize<StoreManifest>(bytes, Options)!;
         }
         // A name or string with half a surrogate pair is reported as an invalid operation.
         catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
         {
-            throw new ModelException($"{path}: is not a manifest of a model store: {Printable.OneLine(e.Message)}; import the model again", e);
+            var where = e is JsonException { Path: { } field } ? $" at {Printable.OneLine(field)}" : "";
+            throw new ModelException($"{path}: is not a manifest of a model store{where}: {Printable.OneLine(e.Message)}; import the model again", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

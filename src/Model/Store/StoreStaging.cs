@@ -177,7 +177,7 @@ public sealed class StoreStaging : IDisposable
 
     private static bool IsWhole(string directory, StagedFile file)
     {
-        var info = new FileInfo(Path.Combine(directory, file.File.File));
-        return info.Exists && info.Length == file.File.Bytes;
+        var path = Path.Combine(directory, file.File.File);
+        return File.Exists(path) && new FileInfo(path).Length == file.File.Bytes;
     }
 }
