@@ -31,7 +31,8 @@ internal sealed class PromptOptions
     /// <exception cref="UsageException">None or several are given, or the file cannot be read.</exception>
     public PromptSource Read(VerbContext context)
     {
-        var (text, tokens, file) = (context.Get(_prompt), context.Get(_tokens), context.Get(_file));
+        // The library gives an empty array for a list that was not given.
+        var (text, tokens, file) = (context.Get(_prompt), context.Get(_tokens) is { Length: > 0 } ids ? ids : null, context.Get(_file));
         if (new object?[] { text, tokens, file }.Count(given => given is not null) != 1)
             throw new UsageException("give one of PROMPT, --tokens and --prompt-file (see: grok1 run --help)");
         return new PromptSource(file is null ? text : ReadFile(file), tokens);

@@ -4,39 +4,68 @@ using Grok1Cluster.Kernels.Memory;
 namespace Grok1Cluster.Engine.Kv;
 
 /// <summary>
-/// KV memory in blocks of 32 positions (all layers), so that sequences of any length share it without gaps. Memory is
-/// reserved at once and committed by the system as blocks are first used.
+/// KV memory in blocks of 32 positions (all layers), counted by reference so that sequences share the blocks of a common
+/// prefix. Memory is reserved at once and committed by the system as blocks are first used. A block that nobody references
+/// but the prefix cache knows stays until its memory is needed. Used by the engine's thread only.
 /// </summary>
 public sealed unsafe class KvBlockPool : IDisposable
 {
     private readonly NativeBuffer<byte> _memory;
-    private readonly Stack<nint> _free;
+    private readonly long _blockBytes;
+    private readonly int[] _references;
+    private readonly Stack<int> _free;
 
     /// <param name="blockBytes">Bytes of a block, a multiple of 64.</param>
     /// <param name="blocks">Blocks, at least one.</param>
     public KvBlockPool(long blockBytes, int blocks)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(blocks, 1);
+        _blockBytes = blockBytes;
         _memory = new NativeBuffer<byte>(checked(blockBytes * blocks));
-        _free = new Stack<nint>(blocks);
+        _references = new int[blocks];
+        _free = new Stack<int>(blocks);
         for (var block = blocks - 1; block >= 0; block--)
-            _free.Push((nint)(_memory.Pointer + block * blockBytes));
-        Capacity = blocks;
+            _free.Push(block);
+        Prefixes = new PrefixCache();
     }
 
     /// <summary>Blocks in all.</summary>
-    public int Capacity { get; }
+    public int Capacity => _references.Length;
 
-    /// <summary>Blocks not in use.</summary>
-    public int Free => _free.Count;
+    /// <summary>Blocks that can be had: free, or held by the prefix cache alone.</summary>
+    public int Available => _free.Count + Prefixes.IdleBlocks;
+
+    /// <summary>Full blocks of earlier sequences, by their tokens.</summary>
+    public PrefixCache Prefixes { get; }
 
     /// <summary>Blocks that hold a number of positions.</summary>
-    public static int BlocksFor(int positions) => (positions + KvBlockLayout.Tokens - 1) / KvBlockLayout.Tokens;
+    public static int BlocksFor(int positions) => (int)(((long)positions + KvBlockLayout.Tokens - 1) / KvBlockLayout.Tokens);
 
-    /// <summary>Takes a block; false when none is free.</summary>
-    public bool TryTake(out nint block) => _free.TryPop(out block);
+    /// <summary>Where a block lies.</summary>
+    public nint Address(int block) => (nint)(_memory.Pointer + block * _blockBytes);
 
-    public void Return(nint block) => _free.Push(block);
+    /// <summary>Takes a block for one reference; the prefix cache gives up its oldest idle one when none is free.</summary>
+    public bool TryTake(out int block)
+    {
+        if (!_free.TryPop(out block) && !Prefixes.TryEvict(out block))
+            return false;
+        _references[block] = 1;
+        return true;
+    }
+
+    /// <summary>One more reference to a block.</summary>
+    public void Share(int block)
+    {
+        if (_references[block]++ == 0)
+            Prefixes.Wake(block);
+    }
+
+    /// <summary>One reference less; the last one leaves the block to the prefix cache, or frees it.</summary>
+    public void Release(int block)
+    {
+        if (--_references[block] == 0 && !Prefixes.TrySleep(block))
+            _free.Push(block);
+    }
 
     public void Dispose() => _memory.Dispose();
 }

@@ -33,11 +33,11 @@ internal sealed class HttpClientStream : IClientStream
     {
         var content = (HttpRequestStream)request.Content!;
         var response = invoker.SendAsync(request, cancellationToken);
-        // Without a body to write there can only be a failure to connect, which SendAsync reports.
-        if (await Task.WhenAny(content.Opened, response) == response && !content.Opened.IsCompleted)
+        // A failure to connect comes without a body to write; an answer may overtake the body, but comes after it was begun.
+        if (await Task.WhenAny(content.Opened, response) == response && !response.IsCompletedSuccessfully && !content.Opened.IsCompleted)
         {
-            (await response).Dispose();
-            throw new HttpRequestException("the server answered before the request was sent");
+            content.Abort();
+            await response;
         }
         return new HttpClientStream(content, response, await content.Opened);
     }
@@ -70,7 +70,6 @@ internal sealed class HttpClientStream : IClientStream
             else
                 _ = sent.Exception;
         }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        Request.CancelPendingFlush();
         _reader?.CancelPendingRead();
     }
 

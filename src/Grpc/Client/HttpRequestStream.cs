@@ -22,12 +22,21 @@ internal sealed class HttpRequestStream(bool sendHeadersAtOnce) : HttpContent
 
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
     {
-        if (sendHeadersAtOnce)
-            await stream.FlushAsync(cancellationToken);
+        bool first;
+        try
+        {
+            if (sendHeadersAtOnce)
+                await stream.FlushAsync(cancellationToken);
+        }
+        finally
+        {
+            first = _opened.TrySetResult(stream);
+        }
         // The HTTP client tries again on a new connection where a server has refused a stream; messages already written cannot be repeated.
-        if (!_opened.TrySetResult(stream))
+        if (!first)
             throw new IOException("the server refused the call");
-        await _completed.Task.WaitAsync(cancellationToken);
+        // The HTTP client's own token is not watched: it fires when the server resets the stream, and ending here then would hide the reset's error code.
+        await _completed.Task;
     }
 
     protected override bool TryComputeLength(out long length)

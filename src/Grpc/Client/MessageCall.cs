@@ -63,6 +63,11 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
             Serialise(stream, message);
             await FlushAsync(stream, cancellationToken);
         }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            End(Cancelled("a write was cancelled"), []);
+            throw;
+        }
         finally
         {
             Volatile.Write(ref _writeState, Idle);
@@ -196,18 +201,15 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
             if (!flush.IsCanceled)
                 return;
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested && !HasEnded)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            End(Cancelled("a write was cancelled"), []);
             throw;
         }
-        catch (Exception fault) when (!HasEnded)
+        catch (Exception fault)
         {
             // The server takes no more; its status, if it sent one, comes to the reader.
-            throw new RpcException(Explain(fault), []);
-        }
-        catch (Exception) when (HasEnded)
-        {
+            if (!HasEnded)
+                throw new RpcException(Explain(fault), []);
         }
         throw EndedEarly();
     }

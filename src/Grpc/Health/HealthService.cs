@@ -41,21 +41,14 @@ public sealed class HealthService
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, context.ServerStopping);
         ServingStatus? told = null;
-        try
+        while (true)
         {
-            while (true)
-            {
-                var now = Volatile.Read(ref _current);
-                var status = now.Statuses.GetValueOrDefault(request.Service, ServingStatus.ServiceUnknown);
-                if (status != told)
-                    await responses.WriteAsync(new HealthCheckResponse { Status = status }, context.CancellationToken);
-                told = status;
-                await now.Replaced.Task.WaitAsync(over.Token);
-            }
-        }
-        catch (OperationCanceledException) when (context.ServerStopping.IsCancellationRequested && !context.CancellationToken.IsCancellationRequested)
-        {
-            throw new RpcException(GrpcStatusCode.Unavailable, "the server is stopping");
+            var now = Volatile.Read(ref _current);
+            var status = now.Statuses.GetValueOrDefault(request.Service, ServingStatus.ServiceUnknown);
+            if (status != told)
+                await responses.WriteAsync(new HealthCheckResponse { Status = status }, context.CancellationToken);
+            told = status;
+            await now.Replaced.Task.WaitAsync(over.Token);
         }
     }
 

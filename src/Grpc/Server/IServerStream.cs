@@ -15,7 +15,7 @@ internal interface IServerStream
     /// <summary>Path, <c>/service/method</c>.</summary>
     string Path { get; }
 
-    /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:path</c>.</summary>
+    /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:</c>.</summary>
     string Peer { get; }
 
     /// <summary>Request headers without pseudo-headers.</summary>

@@ -1,8 +1,6 @@
 using System.IO.Pipelines;
-using System.Net;
 using System.Net.Sockets;
 using Grok1Cluster.Grpc.Wire;
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
@@ -36,12 +34,11 @@ internal sealed class KestrelStream : IServerStream
 
     public string Path => _context.Request.Path.Value ?? "";
 
-    public string Peer => _context.Features.Get<IConnectionEndPointFeature>()?.RemoteEndPoint switch
+    public string Peer => _context.Connection switch
     {
-        IPEndPoint { AddressFamily: AddressFamily.InterNetworkV6 } ip => $"ipv6:{ip}",
-        IPEndPoint ip => $"ipv4:{ip}",
-        UnixDomainSocketEndPoint unix => $"unix:{unix}",
-        var other => $"unknown:{other}",
+        { RemoteIpAddress: null } => "unix:",
+        { RemoteIpAddress: { AddressFamily: AddressFamily.InterNetworkV6 } ip, RemotePort: var port } => $"ipv6:[{ip}]:{port}",
+        { RemoteIpAddress: var ip, RemotePort: var port } => $"ipv4:{ip}:{port}",
     };
 
     public HeaderList RequestHeaders { get; }

@@ -131,6 +131,9 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
             case OperationCanceledException when _cancelled.IsCancellationRequested:
                 _status = new GrpcStatus(GrpcStatusCode.Cancelled, "the call was cancelled");
                 break;
+            case OperationCanceledException when _stream.Stopping.IsCancellationRequested:
+                _status = new GrpcStatus(GrpcStatusCode.Unavailable, "the server is stopping");
+                break;
             default:
                 ServerLog.HandlerFailed(_options.LoggerFactory.CreateLogger<ServerCallContext>(), _stream.Path, fault);
                 _status = new GrpcStatus(GrpcStatusCode.Unknown, "the handler failed; the server's log has the cause");

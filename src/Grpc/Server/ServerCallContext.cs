@@ -16,7 +16,7 @@ public sealed class ServerCallContext
     /// <summary>Path of the method, <c>/service/method</c>.</summary>
     public string Method { get; }
 
-    /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:path</c>.</summary>
+    /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:</c>.</summary>
     public string Peer { get; }
 
     /// <summary>Metadata from the client.</summary>
@@ -28,7 +28,7 @@ public sealed class ServerCallContext
     /// <summary>Fires when the client has cancelled or is gone, and when the deadline has passed. Every handler that waits must watch it.</summary>
     public CancellationToken CancellationToken { get; }
 
-    /// <summary>Fires when the server begins to stop; calls that would go on for ever should end now.</summary>
+    /// <summary>Fires when the server begins to stop; calls that would go on for ever should end now. A handler that lets this cancellation out ends its call with UNAVAILABLE.</summary>
     public CancellationToken ServerStopping { get; }
 
     /// <summary>Metadata to send with the first message.</summary>

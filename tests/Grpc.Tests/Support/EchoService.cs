@@ -61,13 +61,15 @@ public static class EchoService
         })
         .AddUnary(Hang, async (_, context) =>
         {
-            await HangAsync(cancelled, context);
+            context.CancellationToken.Register(() => cancelled.TrySetResult());
+            await Task.Delay(Timeout.Infinite, context.CancellationToken);
             return "";
         })
         .AddServerStreaming(HangLater, async (_, responses, context) =>
         {
+            context.CancellationToken.Register(() => cancelled.TrySetResult());
             await responses.WriteAsync("first", context.CancellationToken);
-            await HangAsync(cancelled, context);
+            await Task.Delay(Timeout.Infinite, context.CancellationToken);
         })
         .AddUnary(Mirror, static (request, context) =>
         {
@@ -83,17 +85,5 @@ public static class EchoService
         var space = request.IndexOf(' ', StringComparison.Ordinal);
         var code = (GrpcStatusCode)int.Parse(request.AsSpan(0, space), CultureInfo.InvariantCulture);
         return new RpcException(new GrpcStatus(code, request[(space + 1)..]), new Metadata { { "why", "asked for" } });
-    }
-
-    private static async Task HangAsync(TaskCompletionSource cancelled, ServerCallContext context)
-    {
-        try
-        {
-            await Task.Delay(Timeout.Infinite, context.CancellationToken);
-        }
-        finally
-        {
-            cancelled.TrySetResult();
-        }
     }
 }

@@ -5,7 +5,6 @@ public sealed class ManualTime : TimeProvider
 {
     private readonly Lock _gate = new();
     private readonly List<ManualTimer> _timers = [];
-    private readonly SemaphoreSlim _created = new(0);
     private DateTimeOffset _now = new(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     public override DateTimeOffset GetUtcNow()
@@ -19,13 +18,10 @@ public sealed class ManualTime : TimeProvider
         var timer = new ManualTimer(this, () => callback(state), GetUtcNow() + dueTime);
         lock (_gate)
             _timers.Add(timer);
-        _created.Release();
         return timer;
     }
 
-    /// <summary>Waits until one more timer has been made.</summary>
-    public Task TimerCreated() => _created.WaitAsync(TestServer.Patience);
-
+    /// <summary>Timers that have neither fired nor been disposed.</summary>
     public int ActiveTimers
     {
         get

@@ -1,0 +1,23 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Grok1Cluster.Engine.Scheduling;
+
+/// <summary>How the engine shares a step among sequences.</summary>
+public sealed record EngineOptions
+{
+    /// <summary>Time that a step should take at most: prefill is cut so that decoding sequences go on. Default 250 ms.</summary>
+    [Range(1, 60_000)]
+    public int StepMilliseconds { get; init; } = 250;
+
+    /// <summary>Most rows of a step. Default 1024.</summary>
+    [Range(1, 65_536)]
+    public int MaxRows { get; init; } = 1024;
+
+    /// <summary>Most sequences that run at a time. Default 64.</summary>
+    [Range(1, 4096)]
+    public int MaxRunning { get; init; } = 64;
+
+    /// <summary>Most sequences that wait; more are refused. Default 256.</summary>
+    [Range(1, 65_536)]
+    public int MaxWaiting { get; init; } = 256;
+}

@@ -1,0 +1,129 @@
+using Grok1Cluster.Engine.Kv;
+
+namespace Grok1Cluster.Engine.Scheduling;
+
+/// <summary>
+/// Decides what each step computes; touches sequences and KV blocks, never tensors. Every decoding sequence gets its row
+/// in every step. What is left of the step's time goes to prefill in equal shares, so that a short prompt is not held up
+/// by a long one. When KV memory runs out, the sequence that came last gives its blocks back and is computed again later.
+/// </summary>
+internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
+{
+    private readonly LinkedList<Sequence> _waiting = new();
+    private readonly List<Sequence> _running = [];
+    private readonly List<Sequence> _step = [];
+    private readonly StepClock _clock = new();
+
+    public int Waiting => _waiting.Count;
+
+    /// <summary>Sequences that hold KV blocks, in order of arrival.</summary>
+    public IReadOnlyList<Sequence> Running => _running;
+
+    /// <summary>Times a sequence had to give back its KV blocks.</summary>
+    public long Preemptions { get; private set; }
+
+    /// <summary>Prompt tokens found in the prefix cache.</summary>
+    public long CachedTokens { get; private set; }
+
+    public bool HasWork => _running.Count + _waiting.Count > 0;
+
+    public void Add(Sequence sequence) => _waiting.AddLast(sequence);
+
+    /// <summary>Takes a sequence out, wherever it is.</summary>
+    public void Remove(Sequence sequence)
+    {
+        if (!_running.Remove(sequence))
+            _waiting.Remove(sequence);
+        sequence.Dispose();
+    }
+
+    /// <summary>All sequences, running and waiting, into a list.</summary>
+    public void CopyTo(List<Sequence> all)
+    {
+        all.AddRange(_running);
+        all.AddRange(_waiting);
+    }
+
+    /// <summary>The sequences of the next step, each with its <see cref="Sequence.Scheduled"/> rows and blocks for them; may be empty.</summary>
+    public IReadOnlyList<Sequence> Schedule()
+    {
+        Admit();
+        _step.Clear();
+        ScheduleDecode();
+        SchedulePrefill();
+        return _step;
+    }
+
+    /// <summary>Learns how long a step took.</summary>
+    public void StepDone(int rows, TimeSpan elapsed) => _clock.Learn(rows, elapsed);
+
+    private void Admit()
+    {
+        while (_running.Count < options.MaxRunning && _waiting.First is { Value: var next })
+        {
+            // A first chunk must fit, or the sequence would push out those that run.
+            if (_running.Count > 0 && KvBlockPool.BlocksFor(Math.Min(next.Tokens.Length, options.MaxRows)) > pool.Available)
+                return;
+            _waiting.RemoveFirst();
+            next.CachedTokens = next.Kv.Adopt(next.Tokens);
+            CachedTokens += next.CachedTokens;
+            _running.Add(next);
+        }
+    }
+
+    private void ScheduleDecode()
+    {
+        for (var i = 0; i < _running.Count; i++)
+            if (_running[i].Pending == 1 && _step.Count < options.MaxRows)
+                TrySchedule(_running[i], 1);
+    }
+
+    private void SchedulePrefill()
+    {
+        var prefilling = _running.Count(sequence => sequence.Pending > 1);
+        if (prefilling == 0)
+            return;
+        var budget = _clock.RowsWithin(TimeSpan.FromMilliseconds(options.StepMilliseconds), _step.Count, options.MaxRows);
+        // The shortest first: what they leave of their share goes to the longer ones.
+        foreach (var sequence in _running.Where(sequence => sequence.Pending > 1).OrderBy(sequence => sequence.Pending).ToArray())
+        {
+            var rows = Math.Min(sequence.Pending, Math.Max(1, budget / prefilling--));
+            if (budget > 0 && _running.Contains(sequence) && TrySchedule(sequence, rows))
+                budget -= rows;
+        }
+    }
+
+    private bool TrySchedule(Sequence sequence, int rows)
+    {
+        while (!sequence.Kv.TryReserve(rows))
+            if (!PreemptLastAfter(sequence))
+                return false;
+        sequence.Scheduled = rows;
+        _step.Add(sequence);
+        return true;
+    }
+
+    /// <summary>Frees the blocks of the sequence that came last, if that is not this one or an earlier one.</summary>
+    private bool PreemptLastAfter(Sequence sequence)
+    {
+        var last = _running[^1];
+        if (last == sequence)
+        {
+            // The last of several waits with what it has; alone, it has all the memory there is.
+            if (_running.Count > 1)
+                Preempt(last);
+            return false;
+        }
+        Preempt(last);
+        return true;
+    }
+
+    private void Preempt(Sequence sequence)
+    {
+        Preemptions++;
+        sequence.Kv.Clear();
+        _running.Remove(sequence);
+        _step.Remove(sequence);
+        _waiting.AddFirst(sequence);
+    }
+}
