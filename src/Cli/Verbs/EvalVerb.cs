@@ -31,8 +31,8 @@ internal static class EvalVerb
                 throw new UsageException($"--file: {path} does not exist");
             await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
             var tokenizer = session.Tokenizer ?? throw new ModelException($"model {session.Store.Name} has no tokenizer.model, so it cannot read a text; import it with its tokenizer");
-            var tokens = tokenizer.Encode(await File.ReadAllTextAsync(path, cancellation));
-            var result = await Task.Run(() => Score(context, session, tokens, context.Get(window), cancellation), cancellation);
+            var text = await File.ReadAllTextAsync(path, cancellation);
+            var result = await Task.Run(() => Score(context, session, text, tokenizer.Encode(text), context.Get(window), cancellation), cancellation);
             if (context.Output.Json)
                 context.Output.WriteJson(result);
             else
@@ -42,12 +42,12 @@ internal static class EvalVerb
         return verb;
     }
 
-    private static EvalResult Score(VerbContext context, ClusterSession session, int[] tokens, int window, CancellationToken cancellation)
+    private static EvalResult Score(VerbContext context, ClusterSession session, string text, int[] tokens, int window, CancellationToken cancellation)
     {
         var size = Math.Min(window, session.Store.Config.MaxSequenceLength);
         var scorer = session.CreateScorer();
         var (total, scored) = (0.0, 0);
-        using var progress = context.Output.Progress("eval", tokens.Length);
+        using var progress = context.Output.Progress("eval", text.Length);
         foreach (var part in tokens.Chunk(size))
         {
             scorer.Score(part, (position, logits) =>
@@ -57,7 +57,7 @@ internal static class EvalVerb
                 total += LogitMath.NegativeLogLikelihood(logits, part[position + 1]);
                 scored++;
             }, cancellation);
-            progress.Report(Math.Min(tokens.Length, scored));
+            progress.Report((long)text.Length * scored / tokens.Length);
         }
         if (scored == 0)
             throw new UsageException("--file: the text has fewer than two tokens, so nothing can be scored");

@@ -42,6 +42,12 @@ public sealed class ClusterSession : IAsyncDisposable
 
     public ForwardPass Forward { get; private set; } = null!;
 
+    /// <summary>How long layers wait for their experts; null when the experts are computed in this process.</summary>
+    public DispatchTimes? Times { get; private set; }
+
+    /// <summary>Worker processes that were started here.</summary>
+    public IReadOnlyList<int> LocalProcessIds { get; private set; } = [];
+
     /// <summary>KV memory, for the engine or for scoring.</summary>
     public KvBlockPool KvPool { get; private set; } = null!;
 
@@ -109,7 +115,7 @@ public sealed class ClusterSession : IAsyncDisposable
         else
         {
             MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: Options.WorkerAddresses.Count == 0), Options.MemoryLimit);
-            dispatcher = Own(await StartWorkersAsync(threads, note, cancel));
+            dispatcher = Times = new DispatchTimes(Own(await StartWorkersAsync(threads, note, cancel)));
         }
         weights.Touch();
         Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision));
@@ -125,6 +131,7 @@ public sealed class ClusterSession : IAsyncDisposable
             Plan = Planner.Create(Options.Plan, geometry, WorkerIds.Numbered(Options.Workers));
             var started = Own(await LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
             addresses = [.. started.Ready.Select(worker => worker.Address)];
+            LocalProcessIds = [.. started.Ready.Select(worker => worker.Pid)];
         }
         Workers = await ConnectAsync(addresses, cancel);
         Plan ??= Planner.Create(Options.Plan, geometry, [.. Workers.Select(worker => worker.Id)]);
