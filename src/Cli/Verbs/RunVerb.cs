@@ -39,7 +39,7 @@ internal static class RunVerb
 
     private static async Task<GenerationResult> GenerateAsync(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, CancellationToken cancellation)
     {
-        var decoder = context.Output.Json ? null : session.Tokenizer?.CreateDecoder();
+        var decoder = context.Output.Json ? null : session.Tokenizer?.CreateDecoder(request.Prompt);
         var live = !context.Output.Json;
         if (live && prompt is not null)
             context.Output.WritePrompt(prompt);
@@ -58,7 +58,7 @@ internal static class RunVerb
         double? decode = result.Tokens.Count < 2 ? null : (result.Tokens.Count - 1) / result.Decode.TotalSeconds;
         if (context.Output.Json)
             context.Output.WriteJson(new RunResult(
-                prompt, session.Tokenizer?.Decode([.. result.Tokens]), result.Tokens, result.FinishReason.ToString().ToLowerInvariant(), request.Prompt.Count, prefill, decode,
+                prompt, session.Tokenizer?.DecodeContinuation(request.Prompt, result.Tokens), result.Tokens, result.FinishReason.ToString().ToLowerInvariant(), request.Prompt.Count, prefill, decode,
                 [.. session.Workers.Select(worker => new RunWorker(worker.Id, worker.Description.ProcessId, worker.Address, worker.Description.Tiles.Count, worker.Description.Bytes))]));
         else
             context.Output.Note($"{request.Prompt.Count} prompt tokens at {prefill:0} tok/s, {result.Tokens.Count} generated at {decode ?? 0:0} tok/s, {session.Workers.Count} workers, {session.Store.Name}");

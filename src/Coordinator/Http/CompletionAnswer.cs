@@ -9,7 +9,7 @@ internal sealed class CompletionAnswer(ClusterSession session, GenerationRequest
 {
     private readonly string _id = $"cmpl-{Guid.NewGuid():N}";
     private readonly long _created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-    private readonly IncrementalDecoder? _decoder = session.Tokenizer?.CreateDecoder();
+    private readonly IncrementalDecoder? _decoder = session.Tokenizer?.CreateDecoder(request.Prompt);
 
     public object Next(int token) => Make(_decoder?.Append(token) ?? $"{token} ", null, null);
 
@@ -17,7 +17,7 @@ internal sealed class CompletionAnswer(ClusterSession session, GenerationRequest
     public object Last(GenerationResult result) => Make(_decoder?.Flush() ?? "", result.FinishReason, Usage(result));
 
     public object Whole(GenerationResult result) =>
-        Make(session.Tokenizer?.Decode([.. result.Tokens]) ?? string.Join(' ', result.Tokens), result.FinishReason, Usage(result));
+        Make(session.Tokenizer?.DecodeContinuation(request.Prompt, result.Tokens) ?? string.Join(' ', result.Tokens), result.FinishReason, Usage(result));
 
     private Completion Make(string text, FinishReason? reason, UsageView? usage) =>
         new(_id, "text_completion", _created, session.Store.Name, [new Choice(0, text, null, reason?.ToString().ToLowerInvariant())], usage);

@@ -8,6 +8,7 @@ using Grok1Cluster.Engine.Forward;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Kv;
 using Grok1Cluster.Engine.Scheduling;
+using Grok1Cluster.Grpc;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
@@ -147,12 +148,24 @@ public sealed class ClusterSession : IAsyncDisposable
         var workers = new List<WorkerConnection>();
         foreach (var address in addresses)
         {
-            var worker = Own(await WorkerConnection.ConnectAsync(address, cancel));
+            var worker = Own(await ReachAsync(address, cancel));
             if (workers.Find(other => other.Id == worker.Id) is { } other)
                 throw new PlanException($"workers at {other.Address} and {worker.Address}", [$"both call themselves {worker.Id}; give each its own --id"]);
             workers.Add(worker);
         }
         return workers;
+    }
+
+    private static async Task<WorkerConnection> ReachAsync(string address, CancellationToken cancel)
+    {
+        try
+        {
+            return await WorkerConnection.ConnectAsync(address, cancel);
+        }
+        catch (RpcException e)
+        {
+            throw new DispatchException($"the worker at {address} cannot be reached ({e.Code}); start it there, or correct the address", e);
+        }
     }
 
     private int KvBlocks(long blockBytes)

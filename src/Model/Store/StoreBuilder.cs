@@ -78,7 +78,7 @@ public static class StoreBuilder
 
         using var staging = StoreStaging.Open(target, Hash(Encoding.UTF8.GetBytes(identity)));
         var resumed = staging.ResumedBytes;
-        var (denseFile, expertFiles) = writer.Write(staging, options.Threads, cancel);
+        var (denseFile, expertFiles) = WriteFiles(writer, staging, options.Threads, cancel);
         var tokenizerFile = tokenizer is null || !share.Dense ? null : CopyTokenizer(staging, tokenizer);
         var manifest = new StoreManifest
         {
@@ -98,6 +98,20 @@ public static class StoreBuilder
         var files = expertFiles.Count + 1 + (denseFile is null ? 0 : 1) + (tokenizerFile is null ? 0 : 1);
         var bytes = new DirectoryInfo(StoreStaging.FullPath(target)).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length);
         return new StoreBuildResult(files, bytes, resumed);
+    }
+
+    /// <summary>A fault of the source makes what was staged useless: the source has to change, and then everything is written again.</summary>
+    private static (StoreFile? Dense, IReadOnlyList<StoreExpert> Experts) WriteFiles(StoreWriter writer, StoreStaging staging, int threads, CancellationToken cancel)
+    {
+        try
+        {
+            return writer.Write(staging, threads, cancel);
+        }
+        catch (ModelException)
+        {
+            staging.Delete();
+            throw;
+        }
     }
 
     private static StoreShare ChooseShare(Grok1Config config, ExpertLayout experts, StoreBuildOptions options)

@@ -98,6 +98,9 @@ public sealed class StoreStaging : IDisposable
         _journal.Dispose();
     }
 
+    /// <summary>Removes everything staged; the lock is held until <see cref="Dispose"/>.</summary>
+    public void Delete() => Directory.Delete(_directory, recursive: true);
+
     public void Dispose() => _journal.Dispose();
 
     internal void Finished(StagedFile file)

@@ -77,6 +77,24 @@ public sealed class SentencePieceTokenizer
     /// <summary>A decoder for one sequence whose ids come one after the other.</summary>
     public IncrementalDecoder CreateDecoder() => new(this);
 
+    /// <summary>A decoder for what follows ids that are known already: a generated word keeps the space before it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
+    public IncrementalDecoder CreateDecoder(IEnumerable<int> before)
+    {
+        var decoder = CreateDecoder();
+        foreach (var id in before)
+            decoder.Append(id);
+        return decoder;
+    }
+
+    /// <summary>The text that ids add after others.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
+    public string DecodeContinuation(IEnumerable<int> before, IEnumerable<int> ids)
+    {
+        var decoder = CreateDecoder(before);
+        return string.Concat(ids.Select(decoder.Append)) + decoder.Flush();
+    }
+
     /// <summary>The piece as the model writes it, with U+2581 for a space: <c>▁the</c>, <c>&lt;0x0A&gt;</c>, <c>[EOS]</c>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
     public string PieceText(int id) => PieceOf(id).Text;

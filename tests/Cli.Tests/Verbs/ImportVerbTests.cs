@@ -36,6 +36,15 @@ public sealed class ImportVerbTests : IDisposable
         Assert.Empty(Directory.GetFileSystemEntries(_workspace.Store));
     }
 
+    [SharedFact("demo-model")]
+    public async Task The_demo_store_is_what_an_import_of_its_checkpoint_writes()
+    {
+        var result = await Grok1Process.RunAsync("import", Path.Combine(Repository.Shared, "demo-model"), _workspace.Store);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        foreach (var file in Directory.EnumerateFiles(_workspace.Store, "*", SearchOption.AllDirectories))
+            Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(Workspace.DemoStore, Path.GetRelativePath(_workspace.Store, file))));
+    }
+
     [Fact]
     public async Task The_shares_of_a_plan_are_together_the_whole_model()
     {
