@@ -22,7 +22,7 @@ internal static class CommandLine
         root.Add(ConfigOption);
         foreach (var verb in new[]
         {
-            RunVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), TokenizeVerb.Create(),
+            RunVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), TokenizeVerb.Create(),
             ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(),
         })
             root.Add(verb);

@@ -10,11 +10,12 @@ namespace Grok1Cluster.Cli.Options;
 /// <summary>The cluster that a verb starts.</summary>
 /// <param name="Model"><c>demo</c>, a model store, or a directory with a checkpoint.</param>
 /// <param name="Workers">Worker processes; 0 computes everything in one process.</param>
+/// <param name="WorkerAddresses">Workers that run already, on any machine; then none is started.</param>
 /// <param name="Threads">Compute threads of all processes together; null is every core.</param>
 /// <param name="MemoryLimitBytes">For all processes together; null is what the machine has.</param>
 /// <param name="KvMemoryBytes">For the KV cache; null lets the coordinator choose.</param>
 internal sealed record ClusterSettings(
-    string Model, int Workers, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes);
+    string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes);
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
@@ -25,6 +26,9 @@ internal sealed class ClusterOptions
     private readonly SettingOption<int> _workers;
 
     private readonly SettingOption<string> _model = ModelOption();
+
+    private readonly SettingOption<string[]?> _workerAddresses = new(
+        "--worker-address", "cluster:worker_addresses", TextFormats.Addresses, null, "workers that run already, on any machine (default: start --workers here)");
 
     private readonly SettingOption<PlanRequest> _plan = PlanOption();
 
@@ -55,11 +59,11 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _plan, _precision, _threads, _memoryLimit, _kvMemory })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _precision, _threads, _memoryLimit, _kvMemory })
             command.Add(option);
     }
 
     public ClusterSettings Read(VerbContext context) => new(
-        context.Get(_model), context.Get(_workers), context.Get(_plan), context.Get(_precision),
+        context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
         context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory));
 }

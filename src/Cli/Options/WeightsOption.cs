@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Kernels.Formats;
 
@@ -12,8 +11,8 @@ internal static class WeightsOption
         ["int8"] = WeightFormat.Int8, ["bf16"] = WeightFormat.BFloat16, ["f32"] = WeightFormat.Float32,
     };
 
-    public static FormattedOption<WeightFormat> Create() => new("--weights",
-        new TextFormat<WeightFormat>(string.Join('|', Formats.Keys), $"one of {string.Join(", ", Formats.Keys)}",
-            (string text, [MaybeNullWhen(false)] out WeightFormat format) => Formats.TryGetValue(text, out format)),
-        WeightFormat.Int8, "format of the experts, attention and head (default: int8)");
+    /// <returns>Null stands for int8.</returns>
+    public static FormattedOption<WeightFormat?> Create() => new("--weights",
+        TextFormats.Optional(new TextFormat<WeightFormat>(string.Join('|', Formats.Keys), $"one of {string.Join(", ", Formats.Keys)}", Formats.TryGetValue)),
+        null, "format of the experts, attention and head (default: int8)");
 }

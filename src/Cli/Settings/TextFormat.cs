@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Numerics;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Grpc;
 
 namespace Grok1Cluster.Cli.Settings;
 
@@ -35,6 +36,22 @@ internal static class TextFormats
             if (!int.TryParse(parts[i], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value[i]))
                 return false;
         return true;
+    });
+
+    /// <summary>gRPC addresses.</summary>
+    public static TextFormat<string[]?> Addresses { get; } = new("HOST:PORT,...", "addresses such as 10.0.0.1:9050 or unix:/run/worker.sock, separated by commas", (string text, out string[]? value) =>
+    {
+        value = text.Split(',', StringSplitOptions.TrimEntries);
+        try
+        {
+            foreach (var address in value)
+                GrpcAddress.Parse(address);
+            return true;
+        }
+        catch (FormatException)
+        {
+            return false;
+        }
     });
 
     public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);

@@ -6,13 +6,13 @@ namespace Grok1Cluster.Cli.Verbs;
 /// <summary>Starts the cluster that the cluster flags describe.</summary>
 internal static class ClusterStarter
 {
-    public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation, IReadOnlyList<string>? workerAddresses = null)
+    public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation)
     {
         var options = new ClusterSessionOptions
         {
             StorePath = context.FindStore(settings.Model, cancellation),
             Workers = settings.Workers,
-            WorkerAddresses = workerAddresses ?? [],
+            WorkerAddresses = settings.WorkerAddresses,
             Plan = settings.Plan,
             Precision = settings.Precision,
             Threads = settings.Threads,

@@ -45,11 +45,12 @@ internal static class EvalVerb
     private static EvalResult Score(VerbContext context, ClusterSession session, int[] tokens, int window, CancellationToken cancellation)
     {
         var size = Math.Min(window, session.Store.Config.MaxSequenceLength);
+        var scorer = session.CreateScorer();
         var (total, scored) = (0.0, 0);
         using var progress = context.Output.Progress("eval", tokens.Length);
         foreach (var part in tokens.Chunk(size))
         {
-            session.Runner.Score(part, (position, logits) =>
+            scorer.Score(part, (position, logits) =>
             {
                 if (position + 1 >= part.Length)
                     return;

@@ -27,7 +27,7 @@ internal static class ImportVerb
             "grok1 import /data/grok-1 /data/coordinator --tiles none             # on the coordinator's machine") { source, target, weights, tiles };
         verb.AddJson();
         verb.Runs((context, cancel) => Task.FromResult(
-            Run(context, context.Get(source)!, context.Get(target)!, context.Get(weights), context.Get(tiles), cancel)));
+            Run(context, context.Get(source)!, context.Get(target)!, context.Get(weights) ?? WeightFormat.Int8, context.Get(tiles), cancel)));
         return verb;
     }
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Model.Store;
-using Spectre.Console;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -21,17 +20,16 @@ internal static class InspectVerb
             if (context.Output.Json)
                 context.Output.WriteJson(inspection);
             else
-                context.Output.Write(Table(inspection));
+                Write(context, StoreInspectionTable.Rows(inspection));
             return Task.FromResult(ExitCodes.Ok);
         });
         return verb;
     }
 
-    private static Grid Table(StoreInspection inspection)
+    private static void Write(VerbContext context, IReadOnlyList<(string Label, string Value)> rows)
     {
-        var grid = new Grid().AddColumns(2);
-        foreach (var (label, value) in StoreInspectionTable.Rows(inspection))
-            grid.AddRow(new Text(label), new Text(value));
-        return grid;
+        var width = rows.Max(row => row.Label.Length);
+        foreach (var (label, value) in rows)
+            context.Output.WriteLine($"{label.PadRight(width)}  {value}");
     }
 }

@@ -21,13 +21,14 @@ internal static class LogitsVerb
         verb.Runs(async (context, cancellation) =>
         {
             await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
+            var scorer = session.CreateScorer();
             var ids = context.Get(tokens)!;
             var config = session.Store.Config;
             var experts = Enumerable.Range(0, config.LayerCount).Select(_ => new List<int[]>()).ToArray();
             session.Forward.Routed = (layer, chosen) => experts[layer].AddRange(chosen.ToArray().Chunk(config.ExpertsPerToken));
             var (argmax, nll) = (new List<int>(), new List<double>());
             float[] last = [];
-            await Task.Run(() => session.Runner.Score(ids, (position, logits) =>
+            await Task.Run(() => scorer.Score(ids, (position, logits) =>
             {
                 argmax.Add(LogitMath.ArgMax(logits));
                 if (position + 1 < ids.Length)

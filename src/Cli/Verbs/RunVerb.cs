@@ -3,7 +3,7 @@ using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Engine.Generation;
-using Grok1Cluster.Model;
+using Grok1Cluster.Engine.Scheduling;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -43,14 +43,13 @@ internal static class RunVerb
         var live = !context.Output.Json;
         if (live && prompt is not null)
             context.Output.WritePrompt(prompt);
-        var result = await Task.Run(() => session.Runner.Generate(request, token =>
-        {
+        var handle = session.StartEngine(new EngineOptions()).Submit(request, cancellation);
+        await foreach (var token in handle.Tokens.ReadAllAsync(cancellation))
             if (live)
                 context.Output.Stream(decoder is null ? $"{token} " : decoder.Append(token));
-        }, cancellation), cancellation);
         if (live)
             context.Output.WriteLine(decoder?.Flush() ?? "");
-        return result;
+        return await handle.Completion;
     }
 
     private static void Report(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, GenerationResult result)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Config;
 using Grok1Cluster.Model.Store;
@@ -43,7 +44,7 @@ internal static class SynthVerb
                 ExpertCount = context.Get(experts) ?? defaults.ExpertCount,
                 VocabularySize = context.Get(vocabulary) ?? defaults.VocabularySize,
             });
-            var options = new StoreBuildOptions { Weights = context.Get(weights) };
+            var options = new StoreBuildOptions { Weights = context.Get(weights) ?? WeightFormat.Int8 };
             var path = context.Get(target)!;
             return Task.FromResult(context.WriteStore(path, progress => StoreBuilder.Synthesise(config, context.Get(seed), path, options, progress, cancel)));
         });

@@ -2,10 +2,12 @@ using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Engine;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Forward;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Kv;
+using Grok1Cluster.Engine.Scheduling;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
@@ -40,7 +42,14 @@ public sealed class ClusterSession : IAsyncDisposable
 
     public ForwardPass Forward { get; private set; } = null!;
 
-    public SequenceRunner Runner { get; private set; } = null!;
+    /// <summary>KV memory, for the engine or for scoring.</summary>
+    public KvBlockPool KvPool { get; private set; } = null!;
+
+    /// <summary>Starts the engine, which from then on is the only one to use <see cref="Forward"/>.</summary>
+    public InferenceEngine StartEngine(EngineOptions options) => Own(new InferenceEngine(Store.Config, Forward, KvPool, options));
+
+    /// <summary>For scoring known tokens, as long as no engine was started.</summary>
+    public SequenceScorer CreateScorer() => Own(new SequenceScorer(Store.Config, Forward, KvPool));
 
     /// <summary>The threads that compute the coordinator's share.</summary>
     public ComputePool Pool { get; private set; } = null!;
@@ -104,8 +113,7 @@ public sealed class ClusterSession : IAsyncDisposable
         }
         weights.Touch();
         Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision));
-        var pool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
-        Runner = Own(new SequenceRunner(Store.Config, Forward, pool, Options.Chunk));
+        KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
 
     private async Task<RemoteExpertDispatcher> StartWorkersAsync(int threads, Action<string> note, CancellationToken cancel)

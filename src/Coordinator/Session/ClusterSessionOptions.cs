@@ -29,9 +29,6 @@ public sealed record ClusterSessionOptions
     /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length.</summary>
     public long? KvMemory { get; init; }
 
-    /// <summary>Rows of a prefill chunk.</summary>
-    public int Chunk { get; init; } = 256;
-
     /// <summary>Executable, and first arguments, that start this program's <c>worker</c> verb.</summary>
     public IReadOnlyList<string> Program { get; init; } = ThisProgram();
 

@@ -33,6 +33,9 @@ public sealed class WorkerConnection : IAsyncDisposable
 
     public string Id => Description.WorkerId;
 
+    /// <summary>Whether the connection broke; calls then fail at once.</summary>
+    public bool IsLost => Volatile.Read(ref _lost) is not null;
+
     /// <summary>Connects and asks the worker what it holds.</summary>
     /// <exception cref="RpcException">It cannot be reached, or did not answer in time.</exception>
     public static async Task<WorkerConnection> ConnectAsync(string address, CancellationToken cancel)

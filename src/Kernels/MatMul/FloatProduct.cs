@@ -74,7 +74,7 @@ internal static unsafe class FloatProduct<TWeights> where TWeights : IFloatWeigh
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AccumulateVector256(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
+    internal static void AccumulateVector256(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         Run(w, x, out var first, out var length);
         for (var i = 0; i < count; i++)

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -12,7 +13,7 @@ namespace Grok1Cluster.Kernels.MatMul;
 internal static unsafe partial class Int8BlockProduct
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AccumulateAvx2(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
+    internal static void AccumulateAvx2(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         long paddedLength = x.Axis.PaddedLength, blockCount = x.Axis.BlockCount;
         var weights = w.Weights;
@@ -42,10 +43,11 @@ internal static unsafe partial class Int8BlockProduct
             d2 += DotAvx2(weights + 64, broadcast);
             d3 += DotAvx2(weights + 96, broadcast);
         }
-        Finish(d0, scale, weightScales, y);
-        Finish(d1, scale, weightScales + 8, y + 8);
-        Finish(d2, scale, weightScales + 16, y + 16);
-        Finish(d3, scale, weightScales + 24, y + 24);
+        var factor = Vector256.Create(scale);
+        Finish(d0, factor * Bf16.Load8(weightScales), y);
+        Finish(d1, factor * Bf16.Load8(weightScales + 8), y + 8);
+        Finish(d2, factor * Bf16.Load8(weightScales + 16), y + 16);
+        Finish(d3, factor * Bf16.Load8(weightScales + 24), y + 24);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -9,15 +9,83 @@ namespace Grok1Cluster.Kernels.MatMul;
 /// <summary>
 /// AVX-VNNI: <c>vpdpbusd</c> multiplies the unsigned packed weights (weight + 128) with signed activations, four rows of K
 /// a lane. Accumulators start at -128 times the sum of the block's activations, which undoes the offset exactly.
-/// One row keeps its result in registers along K; several rows go six at a time over 16 columns (12 accumulators, 2 weight
-/// vectors, 1 broadcast: the 16 registers of AVX), block by block, so a block of weights (4 KiB) stays in L1 for all rows.
+/// One row keeps its result in registers along K. Several rows go three at a time over the panel's 32 columns (12
+/// accumulators, 3 broadcasts, 1 weight vector: the 16 registers that AVX-VNNI can name), block by block, so a block of
+/// weights (4 KiB) stays in L1 for all rows; the first tile of a block brings the next block there.
 /// </summary>
 internal static unsafe partial class Int8BlockProduct
 {
-    private const int TileRows = 6;
+    /// <summary>How far ahead weights are asked for: a full block, so that a block's first tile finds them in L1.</summary>
+    private const int AheadBytes = ReductionAxis.MaxBlock * PanelLayout.Columns;
+
+    /// <summary>A kind of tile as a type, so that one source gives a kernel for each.</summary>
+    private interface ITile
+    {
+        static abstract int Rows { get; }
+
+        /// <summary>Whether it asks for the weights of the next block: the first tile of a block does.</summary>
+        static abstract bool Prefetches { get; }
+    }
+
+    private readonly struct One : ITile
+    {
+        public static int Rows => 1;
+
+        public static bool Prefetches => false;
+    }
+
+    private readonly struct Two : ITile
+    {
+        public static int Rows => 2;
+
+        public static bool Prefetches => false;
+    }
+
+    private readonly struct Three : ITile
+    {
+        public static int Rows => 3;
+
+        public static bool Prefetches => false;
+    }
+
+    private readonly struct FirstTwo : ITile
+    {
+        public static int Rows => 2;
+
+        public static bool Prefetches => true;
+    }
+
+    private readonly struct FirstThree : ITile
+    {
+        public static int Rows => 3;
+
+        public static bool Prefetches => true;
+    }
+
+    /// <summary>One activation block of all rows, and the weights it meets.</summary>
+    private ref struct BlockOperands
+    {
+        /// <summary>[PaddedLength / 4, 32, 4] packed weights.</summary>
+        public byte* Weights;
+
+        /// <summary>[32] float32.</summary>
+        public float* WeightScales;
+
+        /// <summary>The block's values, scale and sum of row 0.</summary>
+        public sbyte* Values;
+        public float* Scales;
+        public int* Sums;
+
+        /// <summary>Elements from a row's values, scale and sum to the next row's.</summary>
+        public long ValueStride;
+        public long BlockStride;
+
+        /// <summary>The block's PaddedLength.</summary>
+        public int Length;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AccumulateVnni(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
+    internal static void AccumulateVnni(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         long paddedLength = x.Axis.PaddedLength, blockCount = x.Axis.BlockCount;
         if (count == 1)
@@ -25,38 +93,37 @@ internal static unsafe partial class Int8BlockProduct
             OneRowVnni(w, x.Values + rows[0] * paddedLength, x.Scales + rows[0] * blockCount, x.Sums + rows[0] * blockCount, y);
             return;
         }
-        // Rows beyond the last full tile repeat its last row into a scratch result: one kernel, no variants.
-        var scratch = stackalloc float[PanelLayout.Columns];
-        var values = stackalloc sbyte*[TileRows];
-        var targets = stackalloc float*[TileRows];
-        var tileRows = stackalloc long[TileRows];
-        var weights = w.Weights;
+        var weightScales = stackalloc float[PanelLayout.Columns];
+        var operands = new BlockOperands { Weights = w.Weights, WeightScales = weightScales, ValueStride = paddedLength, BlockStride = blockCount };
         for (var b = w.FirstBlock; b < w.EndBlock; b++)
         {
             ref readonly var block = ref w.Blocks[b];
-            var weightScales = w.Scales + (long)(block.Group - w.FirstGroup) * w.ScaleStride;
-            for (var first = 0; first < count; first += TileRows)
-            {
-                if (count - first == 1)
-                {
-                    var row = rows[first];
-                    OneBlockVnni(weights, block.PaddedLength, weightScales, x.Values + row * paddedLength + block.PaddedStart,
-                        x.Scales[row * blockCount + b], x.Sums[row * blockCount + b], y + first * stride);
-                    break;
-                }
-                for (var i = 0; i < TileRows; i++)
-                {
-                    var inside = first + i < count;
-                    long row = rows[inside ? first + i : count - 1];
-                    values[i] = x.Values + row * paddedLength + block.PaddedStart;
-                    tileRows[i] = row * blockCount + b;
-                    targets[i] = inside ? y + (first + i) * stride : scratch;
-                }
-                TileVnni(weights, block.PaddedLength, weightScales, values, x.Scales, x.Sums, tileRows, targets, 0);
-                TileVnni(weights, block.PaddedLength, weightScales, values, x.Scales, x.Sums, tileRows, targets, 16);
-            }
-            weights += (long)block.PaddedLength * PanelLayout.Columns;
+            for (var column = 0; column < PanelLayout.Columns; column += 8)
+                Bf16.Load8(w.Scales + (long)(block.Group - w.FirstGroup) * w.ScaleStride + column).Store(weightScales + column);
+            operands.Values = x.Values + block.PaddedStart;
+            operands.Scales = x.Scales + b;
+            operands.Sums = x.Sums + b;
+            operands.Length = block.PaddedLength;
+            if (count == 2)
+                TileVnni<FirstTwo>(operands, rows, y, stride);
+            else
+                TilesVnni(operands, rows, count, y, stride);
+            operands.Weights += (long)block.PaddedLength * PanelLayout.Columns;
         }
+    }
+
+    /// <summary>One block for three rows or more.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TilesVnni(in BlockOperands operands, int* rows, int count, float* y, long stride)
+    {
+        TileVnni<FirstThree>(operands, rows, y, stride);
+        var first = 3;
+        for (; first + 3 <= count; first += 3)
+            TileVnni<Three>(operands, rows + first, y + first * stride, stride);
+        if (count - first == 2)
+            TileVnni<Two>(operands, rows + first, y + first * stride, stride);
+        else if (count - first == 1)
+            TileVnni<One>(operands, rows + first, y + first * stride, stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -77,7 +144,7 @@ internal static unsafe partial class Int8BlockProduct
             var x = values + block.PaddedStart;
             for (var end = x + block.PaddedLength; x < end; x += 4, weights += 128)
             {
-                var broadcast = Vector256.Create(Unsafe.ReadUnaligned<int>(x)).AsSByte();
+                var broadcast = Broadcast(x);
                 d0 = AvxVnni.MultiplyWideningAndAdd(d0, Vector256.Load(weights), broadcast);
                 d1 = AvxVnni.MultiplyWideningAndAdd(d1, Vector256.Load(weights + 32), broadcast);
                 d2 = AvxVnni.MultiplyWideningAndAdd(d2, Vector256.Load(weights + 64), broadcast);
@@ -96,86 +163,81 @@ internal static unsafe partial class Int8BlockProduct
         y3.Store(y + 24);
     }
 
+    /// <summary>One block for one to three rows. What a smaller tile lacks, the JIT leaves out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OneBlockVnni(byte* weights, int length, ushort* weightScales, sbyte* x, float scale, int sum, float* y)
+    private static void TileVnni<TTile>(in BlockOperands operands, int* rows, float* y, long stride)
+        where TTile : ITile
     {
-        var d0 = Vector256.Create(sum * -PanelLayout.Offset);
-        var d1 = d0;
-        var d2 = d0;
-        var d3 = d0;
-        for (var end = x + length; x < end; x += 4, weights += 128)
-        {
-            var broadcast = Vector256.Create(Unsafe.ReadUnaligned<int>(x)).AsSByte();
-            d0 = AvxVnni.MultiplyWideningAndAdd(d0, Vector256.Load(weights), broadcast);
-            d1 = AvxVnni.MultiplyWideningAndAdd(d1, Vector256.Load(weights + 32), broadcast);
-            d2 = AvxVnni.MultiplyWideningAndAdd(d2, Vector256.Load(weights + 64), broadcast);
-            d3 = AvxVnni.MultiplyWideningAndAdd(d3, Vector256.Load(weights + 96), broadcast);
-        }
-        Finish(d0, scale, weightScales, y);
-        Finish(d1, scale, weightScales + 8, y + 8);
-        Finish(d2, scale, weightScales + 16, y + 16);
-        Finish(d3, scale, weightScales + 24, y + 24);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void TileVnni(byte* weights, int length, ushort* weightScales, sbyte** values, float* scales, int* sums, long* rows, float** y, int column)
-    {
-        var a0 = Vector256.Create(sums[rows[0]] * -PanelLayout.Offset);
-        var b0 = a0;
-        var a1 = Vector256.Create(sums[rows[1]] * -PanelLayout.Offset);
-        var b1 = a1;
-        var a2 = Vector256.Create(sums[rows[2]] * -PanelLayout.Offset);
-        var b2 = a2;
-        var a3 = Vector256.Create(sums[rows[3]] * -PanelLayout.Offset);
-        var b3 = a3;
-        var a4 = Vector256.Create(sums[rows[4]] * -PanelLayout.Offset);
-        var b4 = a4;
-        var a5 = Vector256.Create(sums[rows[5]] * -PanelLayout.Offset);
-        var b5 = a5;
-        sbyte* x0 = values[0], x1 = values[1], x2 = values[2], x3 = values[3], x4 = values[4], x5 = values[5];
-        weights += column * ReductionAxis.Interleave;
+        long row0 = rows[0], row1 = TTile.Rows > 1 ? rows[1] : row0, row2 = TTile.Rows > 2 ? rows[2] : row0;
+        var (a0, b0, c0) = (Start(operands, row0), Start(operands, row1), Start(operands, row2));
+        var (a1, b1, c1) = (a0, b0, c0);
+        var (a2, b2, c2) = (a0, b0, c0);
+        var (a3, b3, c3) = (a0, b0, c0);
+        var weights = operands.Weights;
+        var x0 = operands.Values + row0 * operands.ValueStride;
+        var x1 = operands.Values + row1 * operands.ValueStride;
+        var x2 = operands.Values + row2 * operands.ValueStride;
+        long length = operands.Length;
         for (long k = 0; k < length; k += 4, weights += 128)
         {
-            var wa = Vector256.Load(weights);
-            var wb = Vector256.Load(weights + 32);
-            var x = Vector256.Create(Unsafe.ReadUnaligned<int>(x0 + k)).AsSByte();
-            a0 = AvxVnni.MultiplyWideningAndAdd(a0, wa, x);
-            b0 = AvxVnni.MultiplyWideningAndAdd(b0, wb, x);
-            x = Vector256.Create(Unsafe.ReadUnaligned<int>(x1 + k)).AsSByte();
-            a1 = AvxVnni.MultiplyWideningAndAdd(a1, wa, x);
-            b1 = AvxVnni.MultiplyWideningAndAdd(b1, wb, x);
-            x = Vector256.Create(Unsafe.ReadUnaligned<int>(x2 + k)).AsSByte();
-            a2 = AvxVnni.MultiplyWideningAndAdd(a2, wa, x);
-            b2 = AvxVnni.MultiplyWideningAndAdd(b2, wb, x);
-            x = Vector256.Create(Unsafe.ReadUnaligned<int>(x3 + k)).AsSByte();
-            a3 = AvxVnni.MultiplyWideningAndAdd(a3, wa, x);
-            b3 = AvxVnni.MultiplyWideningAndAdd(b3, wb, x);
-            x = Vector256.Create(Unsafe.ReadUnaligned<int>(x4 + k)).AsSByte();
-            a4 = AvxVnni.MultiplyWideningAndAdd(a4, wa, x);
-            b4 = AvxVnni.MultiplyWideningAndAdd(b4, wb, x);
-            x = Vector256.Create(Unsafe.ReadUnaligned<int>(x5 + k)).AsSByte();
-            a5 = AvxVnni.MultiplyWideningAndAdd(a5, wa, x);
-            b5 = AvxVnni.MultiplyWideningAndAdd(b5, wb, x);
+            if (TTile.Prefetches)
+            {
+                Sse.Prefetch0(weights + AheadBytes);
+                Sse.Prefetch0(weights + AheadBytes + 64);
+            }
+            var a = Broadcast(x0 + k);
+            var b = Broadcast(x1 + k);
+            var c = Broadcast(x2 + k);
+            var columns = Vector256.Load(weights);
+            a0 = AvxVnni.MultiplyWideningAndAdd(a0, columns, a);
+            if (TTile.Rows > 1)
+                b0 = AvxVnni.MultiplyWideningAndAdd(b0, columns, b);
+            if (TTile.Rows > 2)
+                c0 = AvxVnni.MultiplyWideningAndAdd(c0, columns, c);
+            columns = Vector256.Load(weights + 32);
+            a1 = AvxVnni.MultiplyWideningAndAdd(a1, columns, a);
+            if (TTile.Rows > 1)
+                b1 = AvxVnni.MultiplyWideningAndAdd(b1, columns, b);
+            if (TTile.Rows > 2)
+                c1 = AvxVnni.MultiplyWideningAndAdd(c1, columns, c);
+            columns = Vector256.Load(weights + 64);
+            a2 = AvxVnni.MultiplyWideningAndAdd(a2, columns, a);
+            if (TTile.Rows > 1)
+                b2 = AvxVnni.MultiplyWideningAndAdd(b2, columns, b);
+            if (TTile.Rows > 2)
+                c2 = AvxVnni.MultiplyWideningAndAdd(c2, columns, c);
+            columns = Vector256.Load(weights + 96);
+            a3 = AvxVnni.MultiplyWideningAndAdd(a3, columns, a);
+            if (TTile.Rows > 1)
+                b3 = AvxVnni.MultiplyWideningAndAdd(b3, columns, b);
+            if (TTile.Rows > 2)
+                c3 = AvxVnni.MultiplyWideningAndAdd(c3, columns, c);
         }
-        var sa = Bf16.Load8(weightScales + column);
-        var sb = Bf16.Load8(weightScales + column + 8);
-        Finish(a0, b0, sa, sb, scales[rows[0]], y[0] + column);
-        Finish(a1, b1, sa, sb, scales[rows[1]], y[1] + column);
-        Finish(a2, b2, sa, sb, scales[rows[2]], y[2] + column);
-        Finish(a3, b3, sa, sb, scales[rows[3]], y[3] + column);
-        Finish(a4, b4, sa, sb, scales[rows[4]], y[4] + column);
-        Finish(a5, b5, sa, sb, scales[rows[5]], y[5] + column);
+        Finish(a0, a1, a2, a3, operands, row0, y);
+        if (TTile.Rows > 1)
+            Finish(b0, b1, b2, b3, operands, row1, y + stride);
+        if (TTile.Rows > 2)
+            Finish(c0, c1, c2, c3, operands, row2, y + 2 * stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(Vector256<int> dot, float scale, ushort* weightScales, float* y) =>
-        Fma.MultiplyAdd(Vector256.ConvertToSingle(dot), Vector256.Create(scale) * Bf16.Load8(weightScales), Vector256.Load(y)).Store(y);
+    private static Vector256<sbyte> Broadcast(sbyte* four) => Vector256.Create(Unsafe.ReadUnaligned<int>(four)).AsSByte();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(Vector256<int> a, Vector256<int> b, Vector256<float> scaleA, Vector256<float> scaleB, float scale, float* y)
+    private static Vector256<int> Start(in BlockOperands operands, long row) => Vector256.Create(operands.Sums[row * operands.BlockStride] * -PanelLayout.Offset);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Finish(Vector256<int> d0, Vector256<int> d1, Vector256<int> d2, Vector256<int> d3, in BlockOperands operands, long row, float* y)
     {
-        var s = Vector256.Create(scale);
-        Fma.MultiplyAdd(Vector256.ConvertToSingle(a), s * scaleA, Vector256.Load(y)).Store(y);
-        Fma.MultiplyAdd(Vector256.ConvertToSingle(b), s * scaleB, Vector256.Load(y + 8)).Store(y + 8);
+        var scale = Vector256.Create(operands.Scales[row * operands.BlockStride]);
+        var weightScales = operands.WeightScales;
+        Finish(d0, scale * Vector256.Load(weightScales), y);
+        Finish(d1, scale * Vector256.Load(weightScales + 8), y + 8);
+        Finish(d2, scale * Vector256.Load(weightScales + 16), y + 16);
+        Finish(d3, scale * Vector256.Load(weightScales + 24), y + 24);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Finish(Vector256<int> dot, Vector256<float> scale, float* y) =>
+        Fma.MultiplyAdd(Vector256.ConvertToSingle(dot), scale, Vector256.Load(y)).Store(y);
 }

@@ -51,7 +51,7 @@ internal static unsafe class Int8ExactProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AccumulateVector256(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
+    internal static void AccumulateVector256(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         var scratch = stackalloc float[PanelLayout.Columns];
         var values = stackalloc float*[TileRows];

@@ -9,11 +9,8 @@ namespace Grok1Cluster.Model.Catalog;
 /// Stores imported on the fly: <c>CACHE/KEY/NAME</c>, where KEY is a hash of the source's full path and of the size and
 /// time of each of its files, and NAME the name of its directory, which is the model's id.
 /// </summary>
-internal sealed class ImportCache(string cache, Action<string> note, IProgress<StoreProgress>? progress)
+internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProgress<StoreProgress>? progress)
 {
-    /// <summary>Larger stores are not made unasked.</summary>
-    public const long MaxBytes = 2_000_000_000;
-
     private const int KeyLength = 16;
     private static readonly TimeSpan LockInterval = TimeSpan.FromMilliseconds(100);
 
@@ -22,7 +19,7 @@ internal sealed class ImportCache(string cache, Action<string> note, IProgress<S
     public string Import(string source, CancellationToken cancel)
     {
         using var checkpoint = Ckpt0Checkpoint.Open(source);
-        var target = Path.Combine(cache, Key(source, checkpoint), Name(source));
+        var target = Path.Combine(places.Cache, Key(source, checkpoint), Name(source));
         if (ModelStore.IsStore(target))
             return target;
         CheckSize(source);
@@ -42,11 +39,11 @@ internal sealed class ImportCache(string cache, Action<string> note, IProgress<S
         }
     }
 
-    private static void CheckSize(string source)
+    private void CheckSize(string source)
     {
         var inspection = StoreInspection.Of(source);
         var bytes = inspection.DenseBytes + inspection.ExpertBytes;
-        if (bytes > MaxBytes)
+        if (bytes > places.MaxCachedBytes)
             throw new ModelException($"{source}: as a model store this takes {bytes / 1e9:0.0} GB, too much for the cache; import it once, then use the store as the model: {CommandLine(source)}");
     }
 

@@ -39,7 +39,7 @@ public sealed class ModelCatalog(ModelPlaces places, Action<string> note, IProgr
     public string FindStore(string model, CancellationToken cancel)
     {
         var directory = Locate(model);
-        return ModelStore.IsStore(directory) ? directory : new ImportCache(places.Cache, note, progress).Import(directory, cancel);
+        return ModelStore.IsStore(directory) ? directory : new ImportCache(places, note, progress).Import(directory, cancel);
     }
 
     /// <summary>The tokenizer of a model, or a <c>tokenizer.model</c> itself. Nothing is imported.</summary>
@@ -50,9 +50,9 @@ public sealed class ModelCatalog(ModelPlaces places, Action<string> note, IProgr
         if (model != Demo && File.Exists(model))
             return model;
         var directory = model != Demo && Path.Exists(Path.Combine(model, TokenizerName)) ? model : Locate(model);
-        // xAI's folder of tensors has its tokenizer beside it.
-        string[] places = [Path.Combine(directory, TokenizerName), Path.Combine(directory, "..", TokenizerName)];
-        return places[..(ModelStore.IsStore(directory) ? 1 : 2)].FirstOrDefault(Path.Exists)
+        // Beside the tensors of a source that is named by its ckpt-0 itself.
+        string[] candidates = ModelStore.IsStore(directory) ? [directory] : [directory, Path.Combine(directory, "..")];
+        return candidates.Select(place => Path.Combine(place, TokenizerName)).FirstOrDefault(Path.Exists)
             ?? throw new ModelException($"{directory}: has no {TokenizerName}, so text cannot be used; give token ids, or put the model's tokenizer there");
     }
 }

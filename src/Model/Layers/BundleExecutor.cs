@@ -19,8 +19,11 @@ public sealed unsafe class BundleExecutor(IExpertFeedForward feedForward)
     /// <param name="experts">[x.Rows, k]: the experts of each token.</param>
     /// <param name="gates">[x.Rows, k]: their gates.</param>
     /// <param name="sum">[x.Rows, EmbeddingDim] float32.</param>
+    /// <exception cref="ArgumentException">Experts and gates are not k for each row.</exception>
     public void Run(IReadOnlyList<ExpertTile> tiles, Activations x, ReadOnlySpan<int> experts, ReadOnlySpan<float> gates, float* sum)
     {
+        if (experts.Length != gates.Length || (x.Rows == 0 ? experts.Length != 0 : experts.Length % x.Rows != 0))
+            throw new ArgumentException($"{experts.Length} experts and {gates.Length} gates do not fit {x.Rows} rows", nameof(experts));
         var perToken = x.Rows == 0 ? 0 : experts.Length / x.Rows;
         var (items, pairs) = (0, 0);
         if (_items.Length < tiles.Count)

@@ -47,7 +47,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     {
         if (x.Format != _format || x.Axis.PaddedLength != _layout.InputAxis.PaddedLength)
             throw new ArgumentException($"activations are {x.Format} of {x.Axis.Length}, these experts take {_format} of {_layout.InputAxis.Length}", nameof(x));
-        Prepare(work, rows, gates);
+        Prepare(work, x, rows, gates);
         fixed (int* r = rows)
         fixed (float* g = gates)
         {
@@ -70,13 +70,16 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
         _identity.Dispose();
     }
 
-    private void Prepare(ReadOnlySpan<TileWork> work, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates)
+    private void Prepare(ReadOnlySpan<TileWork> work, Activations x, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates)
     {
         if (work.Length > _work.Length)
         {
             _work = new TileWork[work.Length * 2];
             _firstPart = new int[work.Length * 2 + 1];
         }
+        foreach (var row in rows)
+            if ((uint)row >= (uint)x.Rows)
+                throw new ArgumentException($"a pair names row {row} of {x.Rows}", nameof(rows));
         work.CopyTo(_work);
         _workCount = work.Length;
         var most = 0;

@@ -19,9 +19,8 @@ public sealed class GoldenModel : IDisposable
     private readonly ComputePool _pool;
     private readonly DenseWeights _weights;
     private readonly LocalExpertDispatcher _dispatcher;
-    private readonly KvBlockPool _kv;
 
-    public GoldenModel(string name, Precision precision, int threads = 2, int chunk = SequenceRunner.DefaultChunk)
+    public GoldenModel(string name, Precision precision, int threads = 2, int chunk = SequenceScorer.DefaultChunk, int? kvBlocks = null)
     {
         _directory = Directory.CreateTempSubdirectory("grok1-golden-").FullName;
         var path = Path.Combine(_directory, name);
@@ -34,8 +33,8 @@ public sealed class GoldenModel : IDisposable
         _dispatcher = new LocalExpertDispatcher(Store, new CpuExpertFeedForward(_pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact)));
         var attention = new CpuLayerAttention(Store.Config, _weights, _pool, exact);
         Forward = new ForwardPass(Store, _weights, _pool, attention, _dispatcher, precision);
-        _kv = new KvBlockPool(attention.KvBlockBytes, KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
-        Runner = new SequenceRunner(Store.Config, Forward, _kv, chunk);
+        Kv = new KvBlockPool(attention.KvBlockBytes, kvBlocks ?? KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
+        Scorer = new SequenceScorer(Store.Config, Forward, Kv, chunk);
         Golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.TestData, name, "golden.json"))).RootElement;
     }
 
@@ -43,18 +42,20 @@ public sealed class GoldenModel : IDisposable
 
     public ForwardPass Forward { get; }
 
-    public SequenceRunner Runner { get; }
+    public KvBlockPool Kv { get; }
+
+    public SequenceScorer Scorer { get; }
 
     public JsonElement Golden { get; }
 
     public void Dispose()
     {
-        Runner.Dispose();
+        Scorer.Dispose();
         Forward.Dispose();
         _dispatcher.DisposeAsync().AsTask().GetAwaiter().GetResult();
         _weights.Dispose();
         Store.Dispose();
-        _kv.Dispose();
+        Kv.Dispose();
         _pool.Dispose();
         Directory.Delete(_directory, recursive: true);
     }

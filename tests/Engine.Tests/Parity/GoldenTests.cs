@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Sampling;
+using Grok1Cluster.Engine.Scheduling;
 using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Engine.Tests.Parity;
@@ -22,7 +23,7 @@ public class GoldenTests
             var argmax = new List<int>();
             var nll = new List<double>();
             float[] last = [];
-            model.Runner.Score(tokens, (position, logits) =>
+            model.Scorer.Score(tokens, (position, logits) =>
             {
                 argmax.Add(LogitMath.ArgMax(logits));
                 if (position + 1 < tokens.Length)
@@ -43,14 +44,15 @@ public class GoldenTests
     [Theory]
     [InlineData("tiny-a")]
     [InlineData("tiny-b")]
-    public void Exact_greedy_decoding_gives_the_references_tokens(string name)
+    public async Task Exact_greedy_decoding_gives_the_references_tokens(string name)
     {
         using var model = new GoldenModel(name, Precision.Exact);
         var greedy = model.Golden.GetProperty("greedy");
         var prompt = Ints(greedy.GetProperty("prompt"));
         var expected = Ints(greedy.GetProperty("tokens"));
-        var result = model.Runner.Generate(
-            new GenerationRequest { Prompt = prompt, MaxTokens = expected.Length, Sampling = new SamplingOptions { Temperature = 0 }, IgnoreEos = true }, null, CancellationToken.None);
+        using var engine = new InferenceEngine(model.Store.Config, model.Forward, model.Kv, new EngineOptions());
+        var request = new GenerationRequest { Prompt = prompt, MaxTokens = expected.Length, Sampling = new SamplingOptions { Temperature = 0 }, IgnoreEos = true };
+        var result = await engine.Submit(request, CancellationToken.None).Completion;
         Assert.Equal(expected, result.Tokens);
     }
 
@@ -65,7 +67,7 @@ public class GoldenTests
         {
             using var model = new GoldenModel(name, precision, threads, chunk);
             var all = new List<float[]>();
-            model.Runner.Score(tokens, (_, logits) => all.Add(logits.ToArray()), CancellationToken.None);
+            model.Scorer.Score(tokens, (_, logits) => all.Add(logits.ToArray()), CancellationToken.None);
             return [.. all];
         }
         var alone = Logits(1, 1);

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Grok1Cluster.TestKit;
 
-namespace Grok1Cluster.Cli.Tests;
+namespace Grok1Cluster.Cli.Tests.Verbs;
 
 public sealed class PlanVerbTests : IDisposable
 {
@@ -13,7 +13,7 @@ public sealed class PlanVerbTests : IDisposable
 
     [Theory]
     [InlineData("whole", 8, new[] { 0, 32768 })]
-    [InlineData("sliced", 3, new[] { 0, 10752, 21760, 32768 })]
+    [InlineData("sliced", 3, new[] { 0, 10880, 21760, 32768 })]
     [InlineData("auto", 2, new[] { 0, 16384, 32768 })]
     public async Task The_plan_of_grok_1_is_printed_as_one_json_value(string plan, int workers, int[] cuts)
     {
@@ -38,8 +38,8 @@ public sealed class PlanVerbTests : IDisposable
     [Fact]
     public async Task Workers_that_hold_nothing_are_told()
     {
-        var result = await Grok1Process.RunAsync("plan", "--like", "grok-1", "--workers", "130", "--plan", "sliced", "--out", PlanPath);
-        Assert.Contains("2 of 130 workers hold nothing", result.Error);
+        var result = await Grok1Process.RunAsync("plan", "--like", "grok-1", "--workers", "258", "--plan", "sliced", "--out", PlanPath);
+        Assert.Contains("2 of 258 workers hold nothing", result.Error);
     }
 
     [Fact]
@@ -51,5 +51,17 @@ public sealed class PlanVerbTests : IDisposable
         Assert.Equal(
             $"grok1: plan file {PlanPath} does not fit model grok-1: 511 tiles are missing: layer 0 experts 1-7 slice 0; layers 1-63 experts 0-7 slice 0\n",
             result.Error);
+    }
+
+    [Theory]
+    [InlineData("models/demo", "demo", new[] { 0, 160, 320, 512 })]
+    [InlineData("tests/data/tiny-a", "tiny-a", new[] { 0, 64, 128, 176 })]
+    public async Task A_store_and_a_source_are_planned_on_the_edges_of_their_expert_blocks(string path, string name, int[] cuts)
+    {
+        var result = await Grok1Process.RunAsync("plan", "--model", Path.Combine(Repository.Root, path), "--workers", "3", "--plan", "sliced");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        using var json = JsonDocument.Parse(result.Output);
+        Assert.Equal(name, json.RootElement.GetProperty("model").GetString());
+        Assert.Equal(cuts, json.RootElement.GetProperty("cuts").EnumerateArray().Select(cut => cut.GetInt32()));
     }
 }

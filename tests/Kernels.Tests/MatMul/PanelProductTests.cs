@@ -1,0 +1,184 @@
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MatMul;
+
+namespace Grok1Cluster.Kernels.Tests.MatMul;
+
+/// <summary>Every path of every panel product against its scalar twin and against double precision.</summary>
+public unsafe class PanelProductTests
+{
+    /// <summary>Length, weight groups, width of expert blocks; 176 over 8 groups are groups of 22, cut by the edges of blocks.</summary>
+    private static readonly (int Length, int Groups, int? Width)[] Axes =
+    [
+        (1, 1, null), (3, 1, null), (4, 1, null), (5, 1, null), (31, 1, null), (64, 2, null), (96, 1, 32), (127, 1, null), (128, 8, null), (129, 1, null),
+        (176, 8, null), (176, 8, 32), (176, 8, 128), (1000, 1, null), (1000, 8, 128),
+    ];
+
+    [Fact]
+    public void Every_path_has_the_bits_of_the_scalar_twin_on_every_axis()
+    {
+        foreach (var (length, groups, width) in Axes)
+            Compare(length, groups, width, columns: 33, rows: 7);
+    }
+
+    [Fact]
+    public void Every_path_has_the_bits_of_the_scalar_twin_at_every_number_of_columns()
+    {
+        foreach (var columns in (int[])[.. Enumerable.Range(1, 33), 64, 100])
+            Compare(176, 8, 32, columns, rows: 6);
+    }
+
+    [Fact]
+    public void A_row_has_the_same_bits_alone_and_among_any_others()
+    {
+        const int Rows = 33;
+        foreach (var product in ProductPaths.All)
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, 176, 8, 32, 40, Rows);
+            var width = PanelLayout.PaddedColumns(40);
+            foreach (var (name, kernel) in product.Paths)
+            {
+                var alone = Enumerable.Range(0, Rows).Select(row => fixture.Run(kernel, [row])).ToArray();
+                for (var count = 2; count <= Rows; count++)
+                {
+                    var random = new Random(count);
+                    int[][] choices = [[.. Enumerable.Range(0, count)], [.. Enumerable.Range(0, count).Select(_ => random.Next(Rows))], [.. Enumerable.Range(Rows - count, count).Reverse()]];
+                    foreach (var rows in choices)
+                    {
+                        var together = fixture.Run(kernel, rows);
+                        for (var i = 0; i < count; i++)
+                            TestNumbers.SameBits(alone[rows[i]], together.AsSpan(i * width, width), $"{product.Name}, {name}: row {rows[i]} as number {i} of {count}");
+                    }
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Two_runs_of_blocks_one_after_the_other_have_the_bits_of_one_run()
+    {
+        foreach (var product in ProductPaths.All)
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, 1000, 8, 128, 32, 5);
+            int[] rows = [0, 1, 2, 3, 4];
+            foreach (var (name, kernel) in product.Paths)
+            {
+                var whole = fixture.Run(kernel, rows);
+                for (var cut = 1; cut < fixture.Axis.BlockCount; cut += 3)
+                {
+                    var parts = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                    {
+                        var block = w.Blocks[cut];
+                        kernel(w with { EndBlock = cut }, x, r, count, y, stride);
+                        var rest = w with { FirstBlock = cut };
+                        rest.Weights += PanelLayout.PanelBytes(product.Weights, block.PaddedStart);
+                        if (w.Scales is not null)
+                        {
+                            rest.Scales += (long)block.Group * w.ScaleStride;
+                            rest.FirstGroup = block.Group;
+                        }
+                        kernel(rest, x, r, count, y, stride);
+                    }, rows);
+                    TestNumbers.SameBits(whole, parts, $"{product.Name}, {name}: cut at block {cut}");
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Every_product_agrees_with_double_precision_of_the_same_operands()
+    {
+        // float32 sums of n terms are off by at most n * 2^-24 of the sum of magnitudes; random errors stay far below.
+        const double Tolerance = 2e-6;
+        foreach (var product in ProductPaths.All)
+            foreach (var (length, groups, width) in ((int, int, int?)[])[(5, 1, null), (176, 8, 32), (1000, 8, 128)])
+            {
+                const int Columns = 33;
+                using var fixture = new ProductFixture(product.Weights, product.Activations, length, groups, width, Columns, 6);
+                var y = fixture.Run(product.Paths[0].Kernel, [0, 1, 2, 3, 4, 5]);
+                for (var row = 0; row < 6; row++)
+                {
+                    double[] seen = [.. Enumerable.Range(0, length).Select(k => fixture.Seen(row, k))];
+                    for (var column = 0; column < Columns; column++)
+                    {
+                        double sum = ProductFixture.Start(column), magnitude = sum;
+                        for (var k = 0; k < length; k++)
+                        {
+                            sum += seen[k] * fixture.Dense[k, column];
+                            magnitude += Math.Abs(seen[k] * fixture.Dense[k, column]);
+                        }
+                        var actual = y[row * PanelLayout.PaddedColumns(Columns) + column];
+                        Assert.True(Math.Abs(actual - sum) <= Tolerance * magnitude, $"{product.Name} over {length}: row {row} column {column} is {actual:R}, expected {sum:R}");
+                    }
+                }
+            }
+    }
+
+    [Fact]
+    public void Columns_beyond_the_matrix_keep_what_they_held()
+    {
+        foreach (var product in ProductPaths.All)
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, 176, 8, 32, 35, 4);
+            var y = fixture.Run(product.Paths[0].Kernel, [0, 1, 2, 3]);
+            for (var row = 0; row < 4; row++)
+                for (var column = 35; column < 64; column++)
+                    Assert.Equal(ProductFixture.Start(column), y[row * 64 + column]);
+        }
+    }
+
+    /// <summary>
+    /// A block of 128 with an outlier v is off by v / 127 / sqrt(12) in each of its values, so outliers alone cost
+    /// sqrt(128 / 12) / 127 = 2.57 % of what they add to the output, whatever their size; the longer the axis, the less it shows.
+    /// </summary>
+    [Theory]
+    [InlineData(6144, 0.0257)]
+    [InlineData(32768, 0.018)]
+    public void Channels_of_50_and_100_sigma_cost_little_of_the_output(int length, double limit)
+    {
+        const int Columns = 96, Rows = 3;
+        using var fixture = new ProductFixture(WeightFormat.Int8, ActivationFormat.Int8Blocks, length, 8, null, Columns, Rows, extremes: false);
+        double error = 0, power = 0;
+        for (var row = 0; row < Rows; row++)
+        {
+            fixture.Inputs[row][1000 * row + 100] = 100;
+            fixture.Inputs[row][5000 - 999 * row] = -50;
+            fixture.X.Set(row, fixture.Inputs[row]);
+        }
+        var y = fixture.Run(ProductPaths.Int8Blocks.Paths[0].Kernel, [0, 1, 2]);
+        for (var row = 0; row < Rows; row++)
+            for (var column = 0; column < Columns; column++)
+            {
+                double expected = ProductFixture.Start(column);
+                for (var k = 0; k < length; k++)
+                    expected += fixture.Inputs[row][k] * fixture.Dense[k, column];
+                error += Math.Pow(y[row * Columns + column] - expected, 2);
+                power += expected * expected;
+            }
+        Assert.InRange(Math.Sqrt(error / power), 0.001, limit);
+    }
+
+    [Fact]
+    public void Quantised_activations_and_float_weights_are_refused()
+    {
+        using var fixture = new ProductFixture(WeightFormat.BFloat16, ActivationFormat.Int8Blocks, 64, 1, null, 32, 1);
+        var error = Assert.Throws<ArgumentException>(() => fixture.Run((in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) =>
+            PanelProduct.Accumulate(WeightFormat.BFloat16, w, x, rows, count, y, stride), [0]));
+        Assert.Contains("BFloat16", error.Message);
+    }
+
+    private static void Compare(int length, int groups, int? width, int columns, int rows)
+    {
+        foreach (var product in ProductPaths.All)
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, length, groups, width, columns, rows);
+            foreach (var count in (int[])[1, 2, 3, rows])
+            {
+                int[] chosen = [.. Enumerable.Range(0, count).Select(i => (i * 3 + 1) % rows)];
+                var expected = fixture.Run(product.Scalar, chosen);
+                Assert.All(expected, value => Assert.True(float.IsFinite(value)));
+                foreach (var (name, kernel) in product.Paths)
+                    TestNumbers.SameBits(expected, fixture.Run(kernel, chosen), $"{product.Name}, {name}: {count} rows, axis {length} in {groups} groups, blocks {width}, {columns} columns");
+            }
+        }
+    }
+}

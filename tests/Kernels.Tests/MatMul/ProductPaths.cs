@@ -1,0 +1,53 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MatMul;
+
+namespace Grok1Cluster.Kernels.Tests.MatMul;
+
+/// <summary>A panel product, whichever path computes it.</summary>
+internal unsafe delegate void PanelKernel(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride);
+
+/// <summary>The products, each with its scalar twin and every path that this process can run.</summary>
+internal static unsafe class ProductPaths
+{
+    /// <param name="Name">For messages.</param>
+    /// <param name="Weights">Weight format.</param>
+    /// <param name="Activations">Activation format.</param>
+    /// <param name="Scalar">The twin.</param>
+    /// <param name="Paths">Paths by name, what production picks first.</param>
+    public sealed record Product(string Name, WeightFormat Weights, ActivationFormat Activations, PanelKernel Scalar, IReadOnlyList<(string Name, PanelKernel Kernel)> Paths);
+
+    public static readonly Product Int8Blocks = new("int8 x int8 blocks", WeightFormat.Int8, ActivationFormat.Int8Blocks, Int8BlockProduct.AccumulateScalar,
+    [
+        ("picked", Int8BlockProduct.Accumulate),
+        ("Vector128", Int8BlockProduct.AccumulateVector128),
+        .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", Int8BlockProduct.AccumulateAvx2),
+        .. Only(AvxVnni.IsSupported, "AVX-VNNI", Int8BlockProduct.AccumulateVnni),
+    ]);
+
+    public static readonly Product[] All =
+    [
+        Int8Blocks,
+        new("int8 x float32", WeightFormat.Int8, ActivationFormat.Float32, Int8ExactProduct.AccumulateScalar,
+        [
+            ("picked", Int8ExactProduct.Accumulate),
+            ("Vector128", Int8ExactProduct.AccumulateVector128),
+            .. Only(Vector256.IsHardwareAccelerated, "Vector256", Int8ExactProduct.AccumulateVector256),
+        ]),
+        new("bfloat16 x float32", WeightFormat.BFloat16, ActivationFormat.Float32, FloatProduct<BFloat16Weights>.AccumulateScalar,
+        [
+            ("picked", FloatProduct<BFloat16Weights>.Accumulate),
+            ("Vector128", FloatProduct<BFloat16Weights>.AccumulateVector128),
+            .. Only(Vector256.IsHardwareAccelerated, "Vector256", FloatProduct<BFloat16Weights>.AccumulateVector256),
+        ]),
+        new("float32 x float32", WeightFormat.Float32, ActivationFormat.Float32, FloatProduct<Float32Weights>.AccumulateScalar,
+        [
+            ("picked", FloatProduct<Float32Weights>.Accumulate),
+            ("Vector128", FloatProduct<Float32Weights>.AccumulateVector128),
+            .. Only(Vector256.IsHardwareAccelerated, "Vector256", FloatProduct<Float32Weights>.AccumulateVector256),
+        ]),
+    ];
+
+    private static (string, PanelKernel)[] Only(bool supported, string name, PanelKernel kernel) => supported ? [(name, kernel)] : [];
+}
