@@ -8,7 +8,10 @@ using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Kernels.Bench;
 
-/// <summary>The feed-forward of two experts of 3 x 3072 x 16384 weights, from a store as a worker has it.</summary>
+/// <summary>
+/// The feed-forward of two experts of 3 x 3072 x 16384 weights, from a store as a worker has it; an eighth of them for many
+/// rows, which still exceeds the caches.
+/// </summary>
 internal static unsafe class ExpertBench
 {
     private static readonly Grok1Config Config = new()
@@ -25,13 +28,11 @@ internal static unsafe class ExpertBench
             ExpertSlice[] slices = [new(0, 0, 0, Config.FeedForwardDim), new(0, 1, 0, Config.FeedForwardDim)];
             StoreBuilder.Synthesise(Config, 1, path, new StoreBuildOptions { Slices = slices, Threads = pool.Threads }, null, CancellationToken.None);
             using var store = ModelStore.Open(path);
-            ExpertTile[] tiles = [.. slices.Select(store.OpenTile)];
-            foreach (var tile in tiles)
-                tile.Touch();
-            foreach (var rows in (int[])[1, 2, 4, 8, 32, 128, 512])
-                Measure(pool, store.ExpertLayout, tiles, rows);
-            foreach (var tile in tiles)
-                tile.Dispose();
+            foreach (var rows in (int[])[1, 2, 4, 8])
+                Measure(pool, store, slices, rows);
+            ExpertSlice[] narrow = [.. slices.Select(slice => slice with { End = Config.FeedForwardDim / 8 })];
+            foreach (var rows in (int[])[32, 128, 512])
+                Measure(pool, store, narrow, rows);
         }
         finally
         {
@@ -39,8 +40,12 @@ internal static unsafe class ExpertBench
         }
     }
 
-    private static void Measure(ComputePool pool, ExpertLayout layout, ExpertTile[] tiles, int rows)
+    private static void Measure(ComputePool pool, ModelStore store, ExpertSlice[] slices, int rows)
     {
+        var layout = store.ExpertLayout;
+        ExpertTile[] tiles = [.. slices.Select(store.OpenTile)];
+        foreach (var tile in tiles)
+            tile.Touch();
         using var feedForward = new CpuExpertFeedForward(pool, layout, ActivationFormat.Int8Blocks);
         using var x = new Activations(layout.InputAxis, ActivationFormat.Int8Blocks);
         using var sum = new NativeBuffer<float>((long)rows * layout.Columns);
@@ -52,7 +57,10 @@ internal static unsafe class ExpertBench
         var gates = Enumerable.Repeat(0.5f, 2 * rows).ToArray();
         TileWork[] work = [new(tiles[0], 0, rows), new(tiles[1], rows, rows)];
         var bytes = tiles.Sum(tile => tile.Bytes);
-        Roofs.Compare(pool, $"experts {rows} x 2", bytes, 2L * rows * 2 * 3 * layout.Columns * layout.FeedForwardDim,
+        var hidden = slices.Sum(slice => (long)slice.End - slice.Start);
+        Roofs.Compare(pool, $"experts {rows} x {layout.Columns} x {hidden}", bytes, 2L * rows * 3 * layout.Columns * hidden,
             () => feedForward.Accumulate(work, x, pairRows, gates, sum.Pointer));
+        foreach (var tile in tiles)
+            tile.Dispose();
     }
 }
