@@ -19,7 +19,7 @@ internal static class BenchVerb
         var concurrency = new FormattedOption<int[]?>("--concurrency", TextFormats.TokenIds, null, "sequences at a time, one run for each (default: 1,8)") { HelpName = "1,8" };
         var cluster = new ClusterOptions(defaultWorkers: 0);
         var verb = new Verb("bench", "Measure read bandwidth, prefill and decode in one run.",
-            "grok1 bench",
+            "grok1 bench --concurrency 1,8",
             "grok1 bench --model bench-5b --workers 2 --plan sliced --concurrency 1,8,32 --json") { prompt, generate, concurrency };
         cluster.AddTo(verb);
         verb.AddJson();

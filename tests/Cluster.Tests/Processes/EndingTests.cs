@@ -26,7 +26,8 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     {
         using var run = StartEndlessRun();
         var workers = await WorkersAsync(run);
-        workers[1].Kill();
+        using (var worker = Process.GetProcessById(workers[1]))
+            worker.Kill();
         var result = await run.WaitForExitAsync();
         Assert.Equal(5, result.ExitCode);
         Assert.Contains("worker worker-1 at ", result.Error);
@@ -104,21 +105,26 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         "run", "--model", models.Endless(), "--tokens", "5", "--max-tokens", "199000", "--ignore-eos", "--workers", "3");
 
     /// <summary>The processes that the run says it started.</summary>
-    private static async Task<Process[]> WorkersAsync(Grok1Process run)
+    private static async Task<int[]> WorkersAsync(Grok1Process run)
     {
         var line = await run.WaitForErrorLineAsync(line => line.Contains("workers ready"));
-        return [.. ProcessId().Matches(line).Select(match => Process.GetProcessById(int.Parse(match.Groups[1].Value)))];
+        return [.. ProcessId().Matches(line).Select(match => int.Parse(match.Groups[1].Value))];
     }
 
-    private static async Task AllGoneAsync(Process[] workers)
+    private static async Task AllGoneAsync(int[] workers)
     {
         Assert.NotEmpty(workers);
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        foreach (var worker in workers)
-        {
-            await worker.WaitForExitAsync(limit.Token);
-            worker.Dispose();
-        }
+        foreach (var id in workers)
+            try
+            {
+                using var worker = Process.GetProcessById(id);
+                await worker.WaitForExitAsync(limit.Token);
+            }
+            catch (ArgumentException)
+            {
+                // Gone already.
+            }
     }
 
     private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);

@@ -11,6 +11,7 @@ public sealed class ModelFixture : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("grok1-cluster-tests-").FullName;
     private readonly Lock _lock = new();
+    private Grok1Process? _server;
 
     /// <summary>The store of <c>tests/data/{name}</c>.</summary>
     public string Golden(string name) => Make(name, path =>
@@ -31,7 +32,20 @@ public sealed class ModelFixture : IDisposable
             EmbeddingMultiplier = 8, AttentionMultiplier = 0.1767767f, MaxSequenceLength = 200_000,
         }, seed: 1, path, new StoreBuildOptions(), null, CancellationToken.None));
 
-    public void Dispose() => Directory.Delete(_directory, recursive: true);
+    /// <summary>A coordinator of tiny-b without workers, started once and shared.</summary>
+    public async Task<Uri> ServerAsync()
+    {
+        lock (_lock)
+            _server ??= Grok1Process.Start("serve", "--model", Golden("tiny-b"), "--port", "0");
+        var line = await _server.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
+        return new Uri(line[(line.LastIndexOf(' ') + 1)..]);
+    }
+
+    public void Dispose()
+    {
+        _server?.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
 
     private string Make(string name, Action<string> write)
     {
