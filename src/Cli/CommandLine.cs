@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Verbs;
 
@@ -42,6 +43,7 @@ internal static class CommandLine
             var parsed = CreateRoot().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
                 throw UsageException.Of(parsed);
+            RefuseUnknownFlags(parsed);
             var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
             return await parsed.InvokeAsync(configuration, cancellation);
         }
@@ -49,5 +51,18 @@ internal static class CommandLine
         {
             return ErrorReporter.Report(e, Console.Error, cancellation);
         }
+    }
+
+    /// <summary>
+    /// The library takes a flag that it does not know for an argument where one is free: a mistyped flag would become the
+    /// prompt. After <c>--</c> everything is an argument.
+    /// </summary>
+    private static void RefuseUnknownFlags(ParseResult parsed)
+    {
+        if (parsed.Tokens.Any(token => token.Type == TokenType.DoubleDash))
+            return;
+        foreach (var token in parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens))
+            if (token.Value is ['-', var second, ..] && (second == '-' || char.IsAsciiLetter(second)))
+                throw new UsageException($"{token.Value} is not a flag of {parsed.CommandResult.Command.Name}; put -- before an argument that begins with a dash (see: grok1 {parsed.CommandResult.Command.Name} --help)");
     }
 }
