@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Kernels.Formats;
@@ -23,6 +24,7 @@ public sealed class ExpertRequest
     public bool IsExact => Call.ActivationFormat == TensorFormat.Float32;
 
     /// <summary>Checks a call against the model before anything is sized by it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ExpertRequest? Check(ExpertCall call, TileStore tiles, out CallRefusal? refusal)
     {
         refusal = FindFault(call, tiles.Model);
@@ -48,6 +50,7 @@ public sealed class ExpertRequest
     }
 
     /// <summary>Copies the activations into kernel buffers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public unsafe void CopyTo(Activations target)
     {
         var rows = (int)Call.Tokens;
@@ -63,6 +66,7 @@ public sealed class ExpertRequest
             target.UpdateSums(row);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static CallRefusal? FindFault(ExpertCall call, ModelStore model)
     {
         var config = model.Config;
@@ -98,6 +102,7 @@ public sealed class ExpertRequest
         return AreSound(call, config.ExpertCount) ? null : Invalid("a value is not finite, an int8 is -128, a scale is negative, or an expert is out of range");
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool AreSound(ExpertCall call, int experts)
     {
         foreach (var expert in call.Experts.Span)
@@ -111,6 +116,7 @@ public sealed class ExpertRequest
         return call.ActivationFormat == TensorFormat.Float32 ? AreFinite(call.Activations.Span) : !call.Activations.Span.Contains((byte)0x80);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool AreFinite(ReadOnlySpan<byte> floats)
     {
         foreach (var value in MemoryMarshal.Cast<byte, float>(floats))

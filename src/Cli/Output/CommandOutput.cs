@@ -19,6 +19,8 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
 
     private static readonly JsonSerializerOptions JsonOptions = new(LineOptions) { WriteIndented = true };
 
+    private const int RedirectedWidth = 160;
+
     /// <summary>Whether the result is asked for as JSON.</summary>
     public bool Json { get; } = json;
 
@@ -37,8 +39,15 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     /// <inheritdoc cref="Write(string)"/>
     public void WriteLine(string text) => ForPeople.WriteLine(text);
 
-    /// <summary>A table for people.</summary>
-    public void Write(IRenderable renderable) => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(ForPeople) }).Write(renderable);
+    /// <summary>A table for people; as wide as it needs to be, and without colours, where no terminal limits it.</summary>
+    public void Write(IRenderable renderable)
+    {
+        var redirected = Json ? Console.IsErrorRedirected : Console.IsOutputRedirected;
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(ForPeople), Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect });
+        if (redirected)
+            console.Profile.Width = RedirectedWidth;
+        console.Write(renderable);
+    }
 
     /// <summary>The text that a generation goes on from, on a terminal only, told apart by its colour.</summary>
     public void WritePrompt(string text)

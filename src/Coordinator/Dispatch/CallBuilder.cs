@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
@@ -14,6 +15,7 @@ internal sealed unsafe class CallBuilder(Plan plan, ulong weights, TimeSpan time
     /// <param name="bundles">The worker's bundles of this layer, in plan order.</param>
     /// <param name="rows">Receives the rows of the batch that the call carries, ascending.</param>
     /// <returns>Null when no token needs these bundles.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public ExpertCall? Build(ExpertBatch batch, IReadOnlyList<PlacedBundle> bundles, List<int> rows)
     {
         rows.Clear();
@@ -48,6 +50,7 @@ internal sealed unsafe class CallBuilder(Plan plan, ulong weights, TimeSpan time
         return call;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private Protos.Expert.V1.Bundle Describe(Cluster.Plans.Bundle bundle)
     {
         var message = new Protos.Expert.V1.Bundle();
@@ -56,6 +59,7 @@ internal sealed unsafe class CallBuilder(Plan plan, ulong weights, TimeSpan time
         return message;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool IsNeeded(ReadOnlySpan<int> experts, IReadOnlyList<PlacedBundle> bundles)
     {
         for (var i = 0; i < bundles.Count; i++)
@@ -65,6 +69,7 @@ internal sealed unsafe class CallBuilder(Plan plan, ulong weights, TimeSpan time
         return false;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static ByteString Gather(List<int> rows, byte* source, int rowBytes)
     {
         var bytes = new byte[rows.Count * rowBytes];

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
@@ -39,6 +40,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         _shares = [.. plan.Workers.Select(_ => new Share())];
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
         var bundles = _bundles[batch.Layer];
@@ -51,6 +53,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         for (var worker = 0; worker < _shares.Length; worker++)
@@ -67,6 +70,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     /// <summary>The first of a bundle's workers that is connected.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int Choose(PlacedBundle bundle)
     {
         foreach (var worker in bundle.Workers)
@@ -100,6 +104,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Add(ExpertBatch batch, Share share, int bundle)
     {
         var elements = share.Rows.Count * _width;
@@ -121,6 +126,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
 
     private static bool IsExact(ExpertBatch batch) => batch.Input.Format == Kernels.Formats.ActivationFormat.Float32;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int IndexOf(IReadOnlyList<PlacedBundle> bundles, PlacedBundle bundle)
     {
         for (var i = 0; i < bundles.Count; i++)
@@ -129,6 +135,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         throw new InvalidOperationException($"bundle {bundle.Index} of layer {bundle.Bundle.Layer} was not sent");
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddTo(Span<float> sum, ReadOnlySpan<float> values)
     {
         for (var i = 0; i < sum.Length; i++)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
@@ -55,6 +56,7 @@ public sealed class ForwardPass : IDisposable
     /// <param name="logitRows">Rows that want logits.</param>
     /// <param name="logits">[logitRows, VocabularySize] float32, overwritten.</param>
     /// <param name="cancel">Looked at once a layer.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(TokenBatch batch, ReadOnlySpan<int> logitRows, NativeBuffer<float> logits, CancellationToken cancel)
     {
         _batch = batch;
@@ -92,6 +94,7 @@ public sealed class ForwardPass : IDisposable
         _residual = new NativeBuffer<float>(2 * length);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Embed(int row)
     {
         var source = _weights.EmbeddingRow(_batch.Tokens[row]);

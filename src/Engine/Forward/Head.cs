@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Memory;
@@ -35,6 +36,7 @@ internal sealed unsafe class Head : IDisposable
     /// <param name="residual">[rows, EmbeddingDim].</param>
     /// <param name="rows">Rows that want logits.</param>
     /// <param name="logits">[rows.Length, VocabularySize], overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(NativeBuffer<float> residual, ReadOnlySpan<int> rows, NativeBuffer<float> logits)
     {
         Grow(ref _normed, (long)rows.Length * _config.EmbeddingDim);
@@ -56,6 +58,7 @@ internal sealed unsafe class Head : IDisposable
         _padded.Dispose();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RunPacked(int rows, NativeBuffer<float> logits)
     {
         var stride = PanelLayout.PaddedColumns(_config.VocabularySize);

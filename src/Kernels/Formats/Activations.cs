@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Memory;
 
 namespace Grok1Cluster.Kernels.Formats;
@@ -84,6 +85,7 @@ public sealed unsafe class Activations : IDisposable
     /// <param name="firstBlock">First block of the run.</param>
     /// <param name="endBlock">One past the last.</param>
     /// <param name="x">float32 values of the run's indices of the axis.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void SetBlocks(int row, int firstBlock, int endBlock, float* x)
     {
         var blocks = Axis.BlockPointer;
@@ -100,6 +102,7 @@ public sealed unsafe class Activations : IDisposable
     }
 
     /// <summary>Recomputes the sums of one row after its <see cref="Values"/> were filled from elsewhere.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void UpdateSums(int row)
     {
         var source = Values + (long)row * Axis.PaddedLength;

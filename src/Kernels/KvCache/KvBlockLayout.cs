@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.KvCache;
@@ -61,6 +62,7 @@ public sealed unsafe class KvBlockLayout
     /// <param name="block">Address of this layer's part of the block, <see cref="BlockBytes"/> long.</param>
     /// <param name="slot">Position within the block, 0 to 31.</param>
     /// <param name="keys">[KvHeads, HeadDim], float32.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreKey(nint block, int slot, ReadOnlySpan<float> keys)
     {
         Check(slot, keys.Length);
@@ -79,6 +81,7 @@ public sealed unsafe class KvBlockLayout
     /// <param name="block">Address of this layer's part of the block, <see cref="BlockBytes"/> long.</param>
     /// <param name="slot">Position within the block, 0 to 31.</param>
     /// <param name="values">[KvHeads, HeadDim], float32.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreValue(nint block, int slot, ReadOnlySpan<float> values)
     {
         Check(slot, values.Length);

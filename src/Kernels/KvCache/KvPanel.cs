@@ -36,6 +36,7 @@ internal static unsafe class KvPanel
     }
 
     // Six queries (a KV head's group in Grok-1) fill the registers: twelve sums, one row's two halves, one weight.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyAdd<TRow>(byte* panel, byte* next, int rows, int queries, float* weights, nint weightStride, float* sums, nint sumStride)
         where TRow : IRow
     {
@@ -68,6 +69,7 @@ internal static unsafe class KvPanel
     }
 
     // TCount.Value is a constant to the JIT, which drops the branches not taken.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyAdd<TRow, TCount>(byte* panel, byte* next, int rows, float* weights, nint weightStride, float* sums, nint sumStride)
         where TRow : IRow
         where TCount : ICount

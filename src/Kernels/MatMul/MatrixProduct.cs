@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Memory;
 using Grok1Cluster.Kernels.Threading;
@@ -31,6 +32,7 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
     }
 
     /// <summary>Computes every matrix added since the last run.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(ComputePool pool, Activations activations)
     {
         _x = activations;
@@ -51,6 +53,7 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
         _count = 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void IComputeJob.Execute(int part)
     {
         var m = 0;
@@ -71,6 +74,7 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
 
     public void Dispose() => _rows.Dispose();
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FillRows()
     {
         for (var i = 0; i < _rows.Length; i++)

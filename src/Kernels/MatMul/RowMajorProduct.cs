@@ -41,6 +41,7 @@ public sealed unsafe class RowMajorProduct : IComputeJob
         pool.Run(this, (n + RowsPerPart - 1) / RowsPerPart);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void IComputeJob.Execute(int part)
     {
         var end = Math.Min(_columns, (part + 1) * RowsPerPart);

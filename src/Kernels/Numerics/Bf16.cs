@@ -29,6 +29,7 @@ public static class Bf16
     /// <summary>Rounds every element.</summary>
     /// <param name="x">[n], float32.</param>
     /// <param name="y">[n], bfloat16 bits, overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Round(ReadOnlySpan<float> x, Span<ushort> y)
     {
         Shapes.Same(y.Length, x.Length);
@@ -54,6 +55,7 @@ public static class Bf16
     /// <summary>Widens every element.</summary>
     /// <param name="x">[n], bfloat16 bits.</param>
     /// <param name="y">[n], float32, overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Widen(ReadOnlySpan<ushort> x, Span<float> y)
     {
         Shapes.Same(y.Length, x.Length);

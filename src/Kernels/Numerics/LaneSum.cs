@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Grok1Cluster.Kernels.Numerics;
@@ -15,6 +16,7 @@ internal static class LaneSum
     public static int Lane(int index) => index & (Lanes - 1);
 
     /// <summary>Adds the <see cref="Lanes"/> partial sums, upper half onto lower half until one is left.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Fold(Span<float> lanes)
     {
         for (int half = Lanes / 2; half > 0; half /= 2)
@@ -24,6 +26,7 @@ internal static class LaneSum
     }
 
     /// <summary>The sum of x * x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float OfSquares(ReadOnlySpan<float> x)
     {
         Span<float> lanes = stackalloc float[Lanes];
@@ -55,6 +58,7 @@ internal static class LaneSum
         return Fold(lanes);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddSquares(ReadOnlySpan<float> x, int from, Span<float> lanes)
     {
         for (int i = from; i < x.Length; i++)

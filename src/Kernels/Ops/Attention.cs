@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.Numerics;
 
@@ -26,6 +27,7 @@ public static unsafe class Attention
     /// <param name="scratch">At least <see cref="AttentionShape.ScratchLength"/> of (rows, start + rows).</param>
     /// <param name="output">As <paramref name="queries"/>, overwritten; rows are <paramref name="outputStride"/> apart.</param>
     /// <param name="outputStride">Elements from one row to the next.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Rows(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,
         ReadOnlySpan<float> queries, int queryStride, Span<float> scratch, Span<float> output, int outputStride)
     {
@@ -85,6 +87,7 @@ public static unsafe class Attention
     }
 
     // Computes whole blocks: what lies past a row's own position is never looked at.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddDots(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,
         float* queries, int queryStride, float* scores, int context)
     {
@@ -100,6 +103,7 @@ public static unsafe class Attention
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddValues(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,
         float* weights, int context, float* sums)
     {

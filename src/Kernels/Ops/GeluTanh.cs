@@ -18,6 +18,7 @@ public static class GeluTanh
     /// <param name="gate">[n], float32, the side that goes through gelu.</param>
     /// <param name="up">[n], float32.</param>
     /// <param name="y">[n], overwritten; may be <paramref name="gate"/> or <paramref name="up"/> itself.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Gate(ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> y)
     {
         Check(gate, up, y);

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Numerics;
 
@@ -15,6 +16,7 @@ public static class RmsNorm
     /// <param name="scale">[n], the learned weights.</param>
     /// <param name="epsilon">Added to the mean of the squares.</param>
     /// <param name="y">[n], overwritten; may be <paramref name="x"/> itself.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Apply(ReadOnlySpan<float> x, ReadOnlySpan<float> scale, float epsilon, Span<float> y)
     {
         Check(x, scale, y);
@@ -34,6 +36,7 @@ public static class RmsNorm
     /// <param name="scale">[n], the learned weights.</param>
     /// <param name="epsilon">Added to the mean of the squares.</param>
     /// <param name="residual">[n], added to; must not overlap <paramref name="x"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddTo(ReadOnlySpan<float> x, ReadOnlySpan<float> scale, float epsilon, Span<float> residual)
     {
         Check(x, scale, residual);

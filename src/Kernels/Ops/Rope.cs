@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Grok1Cluster.Kernels.Ops;
@@ -13,6 +14,7 @@ public static class Rope
     /// <param name="table">Angles for this head width.</param>
     /// <param name="position">Absolute position of the row in its sequence, from 0.</param>
     /// <param name="heads">[heads, HeadDim], query or key heads, rotated in place.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Apply(RopeTable table, int position, Span<float> heads)
     {
         Check(table, heads);
@@ -43,6 +45,7 @@ public static class Rope
             Rotate(table, position, heads.Slice(head, table.HeadDim), 0);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Rotate(RopeTable table, int position, Span<float> head, int from)
     {
         int half = table.HeadDim / 2;

@@ -57,6 +57,7 @@ public static unsafe class RouterLogits
         return s0 + s1 + (s2 + s3);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float One(ReadOnlySpan<float> x, float* w, int stride)
     {
         var sums = stackalloc float[Sums];

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Numerics;
 
@@ -13,6 +14,7 @@ public static class SoftCap
     /// <param name="x">[n], float32, overwritten.</param>
     /// <param name="multiplier">Factor applied before the cap.</param>
     /// <param name="cap">Bound on the magnitude, above 0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Apply(Span<float> x, float multiplier, float cap)
     {
         Check(cap);

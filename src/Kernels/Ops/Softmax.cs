@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Numerics;
 
@@ -25,6 +26,7 @@ public static class Softmax
     }
 
     /// <summary>The largest element; x is not empty.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static float Max(ReadOnlySpan<float> x)
     {
         if (x.Length < Vector<float>.Count)
@@ -50,6 +52,7 @@ public static class Softmax
     }
 
     /// <summary>Replaces x by exp(x - max) and returns the sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static float Exponentials(Span<float> x, float max)
     {
         Span<float> lanes = stackalloc float[LaneSum.Lanes];
@@ -78,6 +81,7 @@ public static class Softmax
     }
 
     /// <summary>y = x / divisor; y may be x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Divide(ReadOnlySpan<float> x, float divisor, Span<float> y)
     {
         Shapes.Same(y.Length, x.Length);
@@ -90,6 +94,7 @@ public static class Softmax
             y[i] = x[i] / divisor;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddExponentials(Span<float> x, float max, int from, Span<float> lanes)
     {
         for (int i = from; i < x.Length; i++)

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Grok1Cluster.Kernels.Ops;
 
 /// <summary>
@@ -13,6 +15,7 @@ public static class TopK
     /// <param name="logits">[experts], float32, at most <see cref="MaxExperts"/>.</param>
     /// <param name="chosen">[k], overwritten with expert indices, best first; of equal probabilities the lower index wins.</param>
     /// <param name="gates">[k], overwritten with the probabilities of the chosen experts.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Choose(ReadOnlySpan<float> logits, Span<int> chosen, Span<float> gates)
     {
         if (logits.Length is 0 or > MaxExperts)
@@ -31,6 +34,7 @@ public static class TopK
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int Best(ReadOnlySpan<float> probabilities, ReadOnlySpan<int> taken)
     {
         int? best = null;

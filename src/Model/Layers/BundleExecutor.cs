@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Store;
 
@@ -20,6 +21,7 @@ public sealed unsafe class BundleExecutor(IExpertFeedForward feedForward)
     /// <param name="gates">[x.Rows, k]: their gates.</param>
     /// <param name="sum">[x.Rows, EmbeddingDim] float32.</param>
     /// <exception cref="ArgumentException">Experts and gates are not k for each row.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(IReadOnlyList<ExpertTile> tiles, Activations x, ReadOnlySpan<int> experts, ReadOnlySpan<float> gates, float* sum)
     {
         if (experts.Length != gates.Length || (x.Rows == 0 ? experts.Length != 0 : experts.Length % x.Rows != 0))

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Memory;
@@ -70,6 +71,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
         _identity.Dispose();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Prepare(ReadOnlySpan<TileWork> work, Activations x, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates)
     {
         if (work.Length > _work.Length)
@@ -102,6 +104,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ComputeHidden(int part)
     {
         var item = 0;
@@ -129,6 +132,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             _hidden[item].SetBlocks(row, block.FirstActivationBlock, block.EndActivationBlock, hidden + (long)row * width);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ComputeDown(int part)
     {
         var firstPanel = part * _panelsPerPart;
@@ -152,6 +156,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddGated(float gate, float* y, float* sum, int columns)
     {
         for (var i = 0; i < columns; i++)

@@ -1,0 +1,47 @@
+using Grok1Cluster.Engine.Scheduling;
+
+namespace Grok1Cluster.Engine.Tests.Batching;
+
+public class StepClockTests
+{
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(250);
+
+    [Fact]
+    public void Rows_fill_the_step_that_was_asked_for()
+    {
+        var clock = new StepClock();
+        for (var i = 0; i < 50; i++)
+        {
+            clock.Learn(1, TimeSpan.FromMilliseconds(20));
+            clock.Learn(100, TimeSpan.FromMilliseconds(20 + 100));
+        }
+        Assert.InRange(clock.RowsWithin(Step, decodeRows: 0, maxRows: 1024), 225, 235);
+        Assert.InRange(clock.RowsWithin(Step, decodeRows: 30, maxRows: 1024), 195, 205);
+    }
+
+    [Fact]
+    public void A_first_step_that_took_very_long_does_not_starve_prefill()
+    {
+        var clock = new StepClock();
+        clock.Learn(8, TimeSpan.FromSeconds(5));
+        var rows = clock.RowsWithin(Step, decodeRows: 0, maxRows: 1024);
+        Assert.True(rows >= StepClock.LeastRows);
+        for (var i = 0; i < 50; i++)
+        {
+            clock.Learn(1, TimeSpan.FromMilliseconds(1));
+            clock.Learn(rows, TimeSpan.FromMilliseconds(rows));
+            rows = clock.RowsWithin(Step, decodeRows: 0, maxRows: 1024);
+        }
+        Assert.InRange(rows, 200, 300);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1000)]
+    [InlineData(1024)]
+    public void The_largest_step_is_never_exceeded_but_one_row_always_fits(int decodeRows)
+    {
+        var rows = new StepClock().RowsWithin(Step, decodeRows, maxRows: 1024);
+        Assert.InRange(rows, 1, Math.Max(1, 1024 - decodeRows));
+    }
+}
