@@ -65,7 +65,7 @@ internal sealed class FleetOptions
 
     private static Func<int, long?> OneForEach(FormattedOption<long[]?> option, VerbContext context, int workers) => context.Get(option) switch
     {
-        null => _ => null,
+        null or [] => _ => null,
         [var all] => _ => all,
         var list when list.Length == workers => worker => list[worker],
         var list => throw new UsageException($"{option.Name}: {list.Length} sizes for {workers} workers; give one for all, or one for each"),

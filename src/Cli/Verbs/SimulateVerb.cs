@@ -42,7 +42,7 @@ internal static class SimulateVerb
             var ids = file is null ? WorkerIds.Numbered(context.Get(workers)) : file.HoldingWorkers();
             var inputs = new AutoInputs(planned.Costs, fleet.Read(context, ids), ContextTokens: context.Get(contextTokens));
             var rows = counts.Select(count => Predict(planned, request, file, ids, inputs with { ConcurrencyTarget = count }, context.Get(prompt))).ToList();
-            var simulation = new Simulation(true, planned.Geometry.Model, ids.Count, inputs.ContextTokens, context.Get(prompt), rows);
+            var simulation = new Simulation(true, planned.Geometry.Model, ids.Count, request.ToString(), inputs.ContextTokens, context.Get(prompt), rows);
             if (context.Output.Json)
                 context.Output.WriteJson(simulation);
             else
@@ -59,7 +59,7 @@ internal static class SimulateVerb
         StepPrediction Step(StepLoad load) => CostModel.Predict(plan, model.Geometry, inputs.Model, inputs.Fleet, load);
         var decode = Step(StepLoad.Decode(inputs.ConcurrencyTarget, inputs.ContextTokens));
         return new SimulatedLoad(
-            inputs.ConcurrencyTarget, request.ToString(), choice?.Cut,
+            inputs.ConcurrencyTarget, choice?.Cut,
             decode.TokensPerSecond, Step(StepLoad.Prefill(prompt)).TokensPerSecond,
             decode.StepSeconds, decode.CoordinatorSeconds, decode.WireSeconds, decode.ExpertSeconds,
             decode.WireSecondsPerLayer, decode.ExpertSecondsPerLayer, decode.TouchedExperts, decode.FanOut);
@@ -69,29 +69,30 @@ internal static class SimulateVerb
     {
         var table = new Table
         {
-            Title = new TableTitle($"PREDICTION of the cost model, not measured: {Markup.Escape(simulation.Model)}, {simulation.Workers} workers, context {simulation.ContextTokens}"),
+            Title = new TableTitle(Markup.Escape(
+                $"PREDICTION, not measured: {simulation.Model}, {simulation.Workers} workers, plan {simulation.Plan}, context {simulation.ContextTokens}\nof a decode step: dense, wire and experts in ms, tokens a second of all sequences; prefill of {simulation.PromptTokens} in tokens a second")),
         };
         foreach (var column in new[]
         {
-            "sequences", "plan", "step ms", "coordinator ms", "wire ms", "experts ms", "wire us/layer", "experts touched", "fan-out", "decode tok/s", $"prefill {simulation.PromptTokens} tok/s",
+            "seq", "cut", "step ms", "dense", "wire", "experts", "fan-out", "tok/s", "prefill",
         })
             table.AddColumn(new TableColumn(column).RightAligned());
         foreach (var r in simulation.Results)
             table.AddRow(
-                $"{r.Concurrency}", Markup.Escape(r.Cut is { } cut ? $"{r.Plan}, cut {cut}" : r.Plan), $"{r.StepSeconds * 1e3:0.0}", $"{r.CoordinatorSeconds * 1e3:0.0}", $"{r.WireSeconds * 1e3:0.0}",
-                $"{r.ExpertSeconds * 1e3:0.0}", $"{r.WireSecondsPerLayer * 1e6:0}", $"{r.TouchedExperts:0.0}", $"{r.FanOut:0.0}", $"{r.DecodeTokensPerSecond:0.00}", $"{r.PrefillTokensPerSecond:0.0}");
+                $"{r.Concurrency}", r.Cut is { } cut ? $"{cut}" : "-", $"{r.StepSeconds * 1e3:0.0}", $"{r.CoordinatorSeconds * 1e3:0.0}", $"{r.WireSeconds * 1e3:0.0}",
+                $"{r.ExpertSeconds * 1e3:0.0}", $"{r.FanOut:0.0}", $"{r.DecodeTokensPerSecond:0.0}", $"{r.PrefillTokensPerSecond:0}");
         return table;
     }
 
     /// <param name="Prediction">Always true: no figure here was measured.</param>
-    private sealed record Simulation(bool Prediction, string Model, int Workers, int ContextTokens, int PromptTokens, IReadOnlyList<SimulatedLoad> Results);
-
     /// <param name="Plan">As asked for.</param>
+    private sealed record Simulation(bool Prediction, string Model, int Workers, string Plan, int ContextTokens, int PromptTokens, IReadOnlyList<SimulatedLoad> Results);
+
     /// <param name="Cut">Workers that share an expert, where the planner chose; else null.</param>
     /// <param name="DecodeTokensPerSecond">Of all sequences together.</param>
     /// <param name="StepSeconds">A decode step of all layers, as the four that follow.</param>
     private sealed record SimulatedLoad(
-        int Concurrency, string Plan, int? Cut, double DecodeTokensPerSecond, double PrefillTokensPerSecond,
+        int Concurrency, int? Cut, double DecodeTokensPerSecond, double PrefillTokensPerSecond,
         double StepSeconds, double CoordinatorSeconds, double WireSeconds, double ExpertSeconds,
         double WireSecondsPerLayer, double ExpertSecondsPerLayer, double TouchedExperts, double FanOut);
 }

@@ -39,7 +39,7 @@ public sealed class AutoPlanTests
     [InlineData(32, 4)]
     public void More_workers_than_experts_get_the_smallest_cut_that_keeps_all_of_them_busy(int workers, int cut)
     {
-        var choice = Auto(workers, sequences: 32);
+        var choice = Auto(workers, sequences: 8);
         Assert.Equal(cut, choice.Cut);
         Assert.All(choice.Plan.Bundles.GroupBy(bundle => bundle.Layer), layer => Assert.Equal(workers, layer.Count()));
     }

@@ -80,7 +80,8 @@ public sealed class MixedPlanTests
         var e = Assert.Throws<PlanException>(() => Planner.Mixed(Grok1, workers, BytesPerColumn, cut: 2));
         Assert.Contains("they take 309237645312 bytes", e.Message);
         Assert.Contains("the workers may hold worker-0 100000000000, worker-1 200000000000;", e.Message);
-        Planner.Mixed(Grok1, [workers[0] with { MemoryBytes = 110_000_000_000 }, workers[1]], BytesPerColumn, cut: 2);
+        // 46 and 82 of the 128 blocks.
+        Planner.Mixed(Grok1, [workers[0] with { MemoryBytes = 112_000_000_000 }, workers[1]], BytesPerColumn, cut: 2);
     }
 
     [Fact]
