@@ -17,7 +17,8 @@ internal static class SimulateVerb
         var workers = ClusterOptions.WorkersOption(min: 1, defaultWorkers: 4);
         var plan = ClusterOptions.PlanOption();
         var fleet = new FleetOptions();
-        var concurrency = new FormattedOption<int[]?>("--concurrency", TextFormats.TokenIds, null, "sequences at a time, one row for each; --plan auto plans for each (default: 1,2,4,8,16,32)") { HelpName = "1,8" };
+        var concurrency = new FormattedOption<int[]?>(
+            "--concurrency", TextFormats.TokenIds, null, "sequences at a time, one row for each; --plan auto plans for each (default: 1,2,4,8,16,32)") { HelpName = "1,8" };
         var contextTokens = new FormattedOption<int>("--context", TextFormats.Count(0, 1 << 20), 1024, "positions that a token attends to");
         var prompt = new FormattedOption<int>("--prompt", TextFormats.Count(1, 1 << 20), 512, "tokens of a prompt, computed in one step");
 
@@ -67,11 +68,9 @@ internal static class SimulateVerb
 
     private static Table Draw(Simulation simulation)
     {
-        var table = new Table
-        {
-            Title = new TableTitle(Markup.Escape(
-                $"PREDICTION, not measured: {simulation.Model}, {simulation.Workers} workers, plan {simulation.Plan}, context {simulation.ContextTokens}\nof a decode step: dense, wire and experts in ms, tokens a second of all sequences; prefill of {simulation.PromptTokens} in tokens a second")),
-        };
+        var title = $"PREDICTION, not measured: {simulation.Model}, {simulation.Workers} workers, plan {simulation.Plan}, context {simulation.ContextTokens}\n"
+            + $"a decode step, dense, wire and experts in ms; tokens a second of all sequences; prefill of {simulation.PromptTokens} tokens, tokens a second";
+        var table = new Table { Title = new TableTitle(Markup.Escape(title)) };
         foreach (var column in new[]
         {
             "seq", "cut", "step ms", "dense", "wire", "experts", "fan-out", "tok/s", "prefill",

@@ -116,6 +116,7 @@ internal sealed class MixedPlanner(PlanGeometry geometry, IReadOnlyList<WorkerCa
         var limits = string.Join(", ", workers.Take(16).Select(worker => $"{worker.Id} {(worker.MemoryBytes is { } bytes ? $"{bytes}" : "any number")}"));
         return new PlanException(
             $"the experts of model {geometry.Model} do not fit into its workers",
-            [$"they take {total:0} bytes, rounded up to slices of {geometry.SliceQuantum} columns on every worker; the workers may hold {limits}{(workers.Count > 16 ? ", ..." : "")}; give them more memory, or add workers"]);
+            [$"they take {total:0} bytes, rounded up to slices of {geometry.SliceQuantum} columns on every worker; "
+                + $"the workers may hold {limits}{(workers.Count > 16 ? ", ..." : "")}; give them more memory, or add workers"]);
     }
 }
