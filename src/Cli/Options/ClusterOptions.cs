@@ -14,14 +14,17 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="Threads">Compute threads of all processes together; null is every core.</param>
 /// <param name="MemoryLimitBytes">For all processes together; null is what the machine has.</param>
 /// <param name="KvMemoryBytes">For the KV cache; null lets the coordinator choose.</param>
+/// <param name="ConcurrencyTarget">Sequences at a time that <c>--plan auto</c> is to be best for.</param>
 internal sealed record ClusterSettings(
-    string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes);
+    string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes,
+    int ConcurrencyTarget);
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
 {
     private const int MaxWorkers = 1024;
     private const int MaxThreads = 4096;
+    private const int MaxConcurrency = 4096;
 
     private readonly SettingOption<int> _workers;
 
@@ -31,6 +34,8 @@ internal sealed class ClusterOptions
         "--worker-address", "cluster:worker_addresses", TextFormats.Addresses, null, "workers that run already, on any machine (default: start --workers here)");
 
     private readonly SettingOption<PlanRequest> _plan = PlanOption();
+
+    private readonly SettingOption<int> _concurrencyTarget = ConcurrencyTargetOption();
 
     private readonly SettingOption<Precision> _precision = new(
         "--precision", "cluster:precision", TextFormats.Choice<Precision>(), Precision.Fast, "int8 activations, or float32 throughout");
@@ -57,13 +62,16 @@ internal sealed class ClusterOptions
     public static SettingOption<PlanRequest> PlanOption() => new(
         "--plan", "cluster:plan", TextFormats.Plan, PlanRequest.Auto, "how experts are dealt to workers");
 
+    public static SettingOption<int> ConcurrencyTargetOption() => new(
+        "--concurrency-target", "cluster:concurrency_target", TextFormats.Count(1, MaxConcurrency), 1, "sequences at a time that --plan auto is to be best for");
+
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _precision, _threads, _memoryLimit, _kvMemory })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory })
             command.Add(option);
     }
 
     public ClusterSettings Read(VerbContext context) => new(
         context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
-        context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory));
+        context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget));
 }

@@ -27,6 +27,17 @@ internal static class TextFormats
     public static TextFormat<long> Bytes { get; } =
         new("SIZE", "a size such as 16GiB, 16GB or 500000000", ByteSize.TryParse);
 
+    /// <summary>One size or several.</summary>
+    public static TextFormat<long[]?> ByteList { get; } = new("SIZE,...", "sizes such as 100GB, separated by commas", (string text, out long[]? value) =>
+    {
+        var parts = text.Split(',', StringSplitOptions.TrimEntries);
+        value = new long[parts.Length];
+        for (var i = 0; i < parts.Length; i++)
+            if (!ByteSize.TryParse(parts[i], out value[i]))
+                return false;
+        return true;
+    });
+
     /// <summary>Token ids; ids outside the vocabulary are found by whoever knows it.</summary>
     public static TextFormat<int[]?> TokenIds { get; } = new("5,17,300", "token ids separated by commas", (string text, out int[]? value) =>
     {

@@ -14,6 +14,7 @@ internal static class ClusterStarter
             Workers = settings.Workers,
             WorkerAddresses = settings.WorkerAddresses,
             Plan = settings.Plan,
+            ConcurrencyTarget = settings.ConcurrencyTarget,
             Precision = settings.Precision,
             Threads = settings.Threads,
             MemoryLimit = settings.MemoryLimitBytes,

@@ -3,13 +3,10 @@ namespace Grok1Cluster.Cluster.Plans;
 /// <summary>How experts are dealt to workers.</summary>
 public enum PlanKind
 {
-    /// <summary>
-    /// The planner chooses. It chooses <see cref="Sliced"/>: with one sequence at a time, slices keep every worker busy
-    /// while whole experts keep at most two. A cost model over the expected concurrency comes with batching.
-    /// </summary>
+    /// <summary>The planner chooses the cut that the cost model predicts to be fastest at the expected number of sequences.</summary>
     Auto,
 
-    /// <summary>Whole experts, dealt round robin over all layers.</summary>
+    /// <summary>Whole experts, dealt over all layers; faster workers get more.</summary>
     Whole,
 
     /// <summary>Every worker holds one slice of every expert.</summary>

@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Costs;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Coordinator.Local;
@@ -129,18 +130,29 @@ public sealed class ClusterSession : IAsyncDisposable
         var addresses = Options.WorkerAddresses;
         if (addresses.Count == 0)
         {
-            Plan = Planner.Create(Options.Plan, geometry, WorkerIds.Numbered(Options.Workers));
+            var ids = WorkerIds.Numbered(Options.Workers);
+            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.AssumedLocal(ids)));
             var started = Own(await LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
             addresses = [.. started.Ready.Select(worker => worker.Address)];
             LocalProcessIds = [.. started.Ready.Select(worker => worker.Pid)];
         }
         Workers = await ConnectAsync(addresses, cancel);
-        Plan ??= Planner.Create(Options.Plan, geometry, [.. Workers.Select(worker => worker.Id)]);
+        if (Plan is null)
+        {
+            string[] ids = [.. Workers.Select(worker => worker.Id)];
+            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.Assumed(ids)));
+        }
         var idle = Workers.Count(worker => !Plan.HoldingWorkers().Contains(worker.Id));
         if (idle > 0)
             note($"{idle} of {Workers.Count} workers hold nothing: there are not more pieces");
         WorkerCoverage.Check(Plan, Store, Workers);
         return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config.EmbeddingDim, Store.Config.LayerCount);
+    }
+
+    private AutoInputs Inputs(Fleet fleet)
+    {
+        var bits = StoreCosts.WeightBits(Store.Config, Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count));
+        return new AutoInputs(StoreCosts.Of(Store.Config, bits, Options.Precision), fleet, Options.ConcurrencyTarget);
     }
 
     private async Task<IReadOnlyList<WorkerConnection>> ConnectAsync(IReadOnlyList<string> addresses, CancellationToken cancel)

@@ -18,6 +18,9 @@ public sealed record ClusterSessionOptions
     /// <summary>How experts are dealt to workers.</summary>
     public PlanRequest Plan { get; init; } = PlanRequest.Auto;
 
+    /// <summary>Sequences at a time that <see cref="PlanKind.Auto"/> chooses a plan for.</summary>
+    public int ConcurrencyTarget { get; init; } = 1;
+
     public Precision Precision { get; init; } = Precision.Fast;
 
     /// <summary>Compute threads of all processes on this machine together; null: one a core.</summary>

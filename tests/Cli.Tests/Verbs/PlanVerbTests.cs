@@ -43,6 +43,15 @@ public sealed class PlanVerbTests : IDisposable
     }
 
     [Fact]
+    public async Task Faster_workers_get_wider_slices()
+    {
+        var result = await Grok1Process.RunAsync("plan", "--like", "grok-1", "--workers", "3", "--read-bandwidth", "200GB,100GB,100GB");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        using var json = JsonDocument.Parse(result.Output);
+        Assert.Equal([0, 16384, 24576, 32768], json.RootElement.GetProperty("cuts").EnumerateArray().Select(cut => cut.GetInt32()));
+    }
+
+    [Fact]
     public async Task A_plan_that_does_not_fit_ends_with_3()
     {
         File.WriteAllText(PlanPath, """{"epoch":1,"model":"m","cuts":[0,32768],"bundles":[{"layer":0,"tiles":[[0,0]],"workers":["a"]}]}""");

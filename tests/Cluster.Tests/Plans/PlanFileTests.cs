@@ -1,7 +1,9 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grok1Cluster.Cluster.Costs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Tests.Costs;
 using static Grok1Cluster.Cluster.Tests.Plans.Geometries;
 
 namespace Grok1Cluster.Cluster.Tests.Plans;
@@ -9,6 +11,8 @@ namespace Grok1Cluster.Cluster.Tests.Plans;
 public sealed class PlanFileTests : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("grok1-plan-");
+
+    private static readonly AutoInputs Inputs = new(Examples.SmallCosts, Fleet.Assumed(Workers(2)));
 
     private string PlanPath => Path.Combine(_folder.FullName, "plan.json");
 
@@ -40,7 +44,7 @@ public sealed class PlanFileTests : IDisposable
     public void A_worker_outside_the_cluster_is_refused_by_name()
     {
         PlanFile.Save(PlanPath, Planner.Sliced(NarrowLastBlock, ["worker-0", "elsewhere"]));
-        var e = Assert.Throws<PlanException>(() => Planner.Create(PlanRequest.Parse(PlanPath), NarrowLastBlock, Workers(2)));
+        var e = Assert.Throws<PlanException>(() => Planner.Create(PlanRequest.Parse(PlanPath), NarrowLastBlock, Workers(2), Inputs));
         Assert.Equal(2, e.Problems.Length);
         Assert.Contains("names worker elsewhere, which is not in this cluster (worker-0, worker-1)", e.Message);
     }

@@ -1,4 +1,6 @@
+using Grok1Cluster.Cluster.Costs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Tests.Costs;
 using static Grok1Cluster.Cluster.Tests.Plans.Geometries;
 
 namespace Grok1Cluster.Cluster.Tests.Plans;
@@ -72,10 +74,10 @@ public sealed class PlannerTests
     }
 
     [Fact]
-    public void Auto_cuts_every_expert_over_all_workers() =>
+    public void On_one_machine_auto_cuts_every_expert_of_a_small_model_over_all_workers() =>
         Assert.Equal(
             PlanJson.Serialize(Planner.Sliced(TinyA, Workers(3))),
-            PlanJson.Serialize(Planner.Create(PlanRequest.Parse("auto"), TinyA, Workers(3))));
+            PlanJson.Serialize(Planner.Create(PlanRequest.Parse("auto"), TinyA, Workers(3), new AutoInputs(Examples.SmallCosts, Fleet.AssumedLocal(Workers(3))))));
 
     [Fact]
     public void A_plan_without_workers_or_with_one_twice_is_refused()
