@@ -12,6 +12,8 @@ namespace Grok1Cluster.Grpc.Wire;
 /// <param name="encoding">The peer's <c>grpc-encoding</c>, for the error about a compressed message; only identity can be read.</param>
 internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> marshaller, int maxBytes, string? encoding)
 {
+    private int _needed;
+
     /// <summary>The message last read.</summary>
     public T Current { get; private set; } = default!;
 
@@ -23,7 +25,7 @@ internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> mar
     {
         while (true)
         {
-            var result = await body.ReadAsync(cancellationToken).ConfigureAwait(false);
+            var result = await (_needed == 0 ? body.ReadAsync(cancellationToken) : body.ReadAtLeastAsync(_needed, cancellationToken)).ConfigureAwait(false);
             var consumed = result.Buffer.Start;
             var examined = result.Buffer.End;
             try
@@ -56,7 +58,12 @@ internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> mar
         if (length > maxBytes)
             throw new RpcException(GrpcStatusCode.ResourceExhausted, $"a message of {length} bytes exceeds the limit of {maxBytes} for received messages");
         if (buffer.Length - LengthPrefix.Bytes < length)
+        {
+            // Woken for every piece of a large message, the reader would spend its time on waking. Over a limit near 2 GiB it is.
+            _needed = (int)Math.Min(LengthPrefix.Bytes + (long)length, int.MaxValue);
             return false;
+        }
+        _needed = 0;
         var message = buffer.Slice(LengthPrefix.Bytes, length);
         try
         {
