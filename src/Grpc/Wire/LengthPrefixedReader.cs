@@ -25,7 +25,10 @@ internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> mar
     {
         while (true)
         {
-            var result = await (_needed == 0 ? body.ReadAsync(cancellationToken) : body.ReadAtLeastAsync(_needed, cancellationToken)).ConfigureAwait(false);
+            // A wait that was given up is begun anew with whatever is there.
+            var needed = _needed;
+            _needed = 0;
+            var result = await (needed == 0 ? body.ReadAsync(cancellationToken) : body.ReadAtLeastAsync(needed, cancellationToken)).ConfigureAwait(false);
             var consumed = result.Buffer.Start;
             var examined = result.Buffer.End;
             try
@@ -63,7 +66,6 @@ internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> mar
             _needed = (int)Math.Min(LengthPrefix.Bytes + (long)length, int.MaxValue);
             return false;
         }
-        _needed = 0;
         var message = buffer.Slice(LengthPrefix.Bytes, length);
         try
         {
