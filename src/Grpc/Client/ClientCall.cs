@@ -79,12 +79,12 @@ internal abstract class ClientCall : IDisposable
     }
 
     /// <summary>Opens the stream of the call.</summary>
-    protected async Task<IClientStream> OpenAsync(string path, HeaderList headers, bool sendHeadersAtOnce)
+    protected async Task<IClientStream> OpenAsync(string path, HeaderList headers, bool sendHeadersAtOnce, MessageScheduling scheduling)
     {
         try
         {
             _ended.Token.ThrowIfCancellationRequested();
-            var stream = await _transport.OpenAsync(path, headers, sendHeadersAtOnce, _ended.Token);
+            var stream = await _transport.OpenAsync(path, headers, sendHeadersAtOnce, scheduling, _ended.Token);
             lock (_gate)
                 _stream = stream;
             if (!HasEnded)

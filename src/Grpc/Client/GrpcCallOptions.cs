@@ -5,6 +5,9 @@ namespace Grok1Cluster.Grpc.Client;
 /// <param name="Headers">Metadata to send, or null.</param>
 public readonly record struct GrpcCallOptions(TimeSpan? Timeout, Metadata? Headers)
 {
+    /// <summary>Where the code goes on that has awaited a message of the call.</summary>
+    public MessageScheduling Scheduling { get; init; }
+
     /// <summary>A call with a deadline and no metadata.</summary>
     public static GrpcCallOptions After(TimeSpan timeout) => new(timeout, null);
 

@@ -1,3 +1,5 @@
+using Grok1Cluster.Grpc.Http2;
+
 namespace Grok1Cluster.Grpc.Client;
 
 /// <summary>
@@ -24,7 +26,7 @@ public sealed class GrpcChannel : IDisposable
     public GrpcChannel(GrpcAddress address, GrpcChannelOptions options)
     {
         _options = OptionsCheck.Valid(options);
-        _transport = new HttpTransport(address, options);
+        _transport = options.Transport == GrpcTransport.Own ? new OwnTransport(address, options) : new HttpTransport(address, options);
     }
 
     /// <summary>Sends one request and waits for the one response.</summary>

@@ -30,6 +30,16 @@ public sealed record GrpcChannelOptions
     /// <summary>How long the answer to such a question may take; then the connection's calls end with UNAVAILABLE. Default 10 s.</summary>
     public TimeSpan KeepAlivePingTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Which implementation of HTTP/2 calls. Default: our own.</summary>
+    public GrpcTransport Transport { get; init; }
+
+    /// <summary>
+    /// How long the thread of the connection asks for the next bytes before it sleeps until they come: a few microseconds less wait
+    /// for a core that is kept busy. At most 50 µs; default 0. The stock transport ignores it.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:00.0000500")]
+    public TimeSpan ReceiveSpin { get; init; }
+
     /// <summary>The rules of TLS; null (the default) speaks HTTP/2 in clear with prior knowledge.</summary>
     public SslClientAuthenticationOptions? Tls { get; init; }
 

@@ -34,7 +34,8 @@ internal sealed class HttpTransport : IClientTransport
         _invoker = new HttpMessageInvoker(handler);
     }
 
-    public async ValueTask<IClientStream> OpenAsync(string path, HeaderList headers, bool sendHeadersAtOnce, CancellationToken cancellationToken)
+    public async ValueTask<IClientStream> OpenAsync(
+        string path, HeaderList headers, bool sendHeadersAtOnce, MessageScheduling scheduling, CancellationToken cancellationToken)
     {
         var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_root, path))
         {

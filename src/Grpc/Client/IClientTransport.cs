@@ -10,8 +10,9 @@ internal interface IClientTransport : IDisposable
     /// <param name="path"><c>/service/method</c>.</param>
     /// <param name="headers">Request headers without pseudo-headers.</param>
     /// <param name="sendHeadersAtOnce">Whether the headers leave now rather than with the first message.</param>
+    /// <param name="scheduling">Where who waits for bytes goes on.</param>
     /// <param name="cancellationToken">Gives up, also later until the response's headers have come.</param>
-    ValueTask<IClientStream> OpenAsync(string path, HeaderList headers, bool sendHeadersAtOnce, CancellationToken cancellationToken);
+    ValueTask<IClientStream> OpenAsync(string path, HeaderList headers, bool sendHeadersAtOnce, MessageScheduling scheduling, CancellationToken cancellationToken);
 
     /// <summary>What a fault of this transport or its streams means for a call.</summary>
     GrpcStatus Explain(Exception fault);

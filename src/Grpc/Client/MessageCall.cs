@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Grpc.Wire;
 
 namespace Grok1Cluster.Grpc.Client;
@@ -22,7 +23,7 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
     {
         _method = method;
         _limits = limits;
-        _opened = OpenAsync(method.Path, RequestHeaders(options), sendHeadersAtOnce);
+        _opened = OpenAsync(method.Path, RequestHeaders(options), sendHeadersAtOnce, options.Scheduling);
         ResponseHeaders = Observed(ReceiveHeadersAsync());
     }
 
@@ -52,6 +53,7 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
     /// <summary>Waits for the one response of a call whose client streams.</summary>
     public Task<TResponse> ReceiveResponseAsync() => Observed(ReceiveSingleAsync());
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteAsync(TRequest message, CancellationToken cancellationToken)
     {
         Claim(Writing);
@@ -81,6 +83,7 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
         (await _opened.WaitAsync(cancellationToken)).CompleteRequest();
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<bool> MoveNextAsync(CancellationToken cancellationToken)
     {
         await ResponseHeaders.WaitAsync(cancellationToken);
@@ -193,6 +196,7 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask FlushAsync(IClientStream stream, CancellationToken cancellationToken)
     {
         try

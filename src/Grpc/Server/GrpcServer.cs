@@ -1,29 +1,16 @@
-using System.Net;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
+using Grok1Cluster.Grpc.Http2;
 
 namespace Grok1Cluster.Grpc.Server;
 
-/// <summary>A gRPC server on Kestrel. It reads no configuration, handles no signals and prints nothing.</summary>
+/// <summary>A gRPC server. It reads no configuration, handles no signals and prints nothing.</summary>
 public sealed class GrpcServer : IAsyncDisposable
 {
-    private static readonly TimeSpan DeadPeerPingDelay = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan DeadPeerPingTimeout = TimeSpan.FromSeconds(20);
+    private readonly IServerHost _host;
 
-    private readonly WebApplication _application;
-
-    private GrpcServer(WebApplication application, IReadOnlyList<GrpcAddress> addresses)
-    {
-        _application = application;
-        Addresses = addresses;
-    }
+    private GrpcServer(IServerHost host) => _host = host;
 
     /// <summary>Where the server listens, with the ports it was given, in the order of <see cref="GrpcServerOptions.Listen"/>.</summary>
-    public IReadOnlyList<GrpcAddress> Addresses { get; }
+    public IReadOnlyList<GrpcAddress> Addresses => _host.Addresses;
 
     /// <summary>Opens the endpoints and serves <paramref name="services"/> from then on.</summary>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
@@ -34,93 +21,20 @@ public sealed class GrpcServer : IAsyncDisposable
         OptionsCheck.Valid(options);
         var wanted = options.Listen.Select(GrpcAddress.Parse).ToArray();
         var dispatcher = new GrpcDispatcher(services, options.Calls);
-        var bound = new List<ListenOptions>();
-
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.Services.AddSingleton<IHostLifetime, EmbeddedLifetime>();
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = Timeout.InfiniteTimeSpan);
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
-        {
-            ConfigureLimits(kestrel, options);
-            foreach (var address in wanted)
-                Listen(kestrel, address, endpoint => bound.Add(Configure(endpoint, options)));
-        });
-        var application = builder.Build();
-        application.Run(context => dispatcher.DispatchAsync(new KestrelStream(context)));
-        try
-        {
-            foreach (var address in wanted)
-                if (address.UnixPath is not null)
-                    StaleUnixSocket.Remove(address.UnixPath);
-            await application.StartAsync(cancellationToken);
-        }
-        catch
-        {
-            await application.DisposeAsync();
-            throw;
-        }
-        return new GrpcServer(application, [.. wanted.Zip(bound, Resolve)]);
+        foreach (var address in wanted)
+            if (address.UnixPath is not null)
+                StaleUnixSocket.Remove(address.UnixPath);
+        return new GrpcServer(options.Transport == GrpcTransport.Own
+            ? OwnHost.Start(wanted, dispatcher, options)
+            : await KestrelHost.StartAsync(wanted, dispatcher, options, cancellationToken));
     }
 
     /// <summary>
     /// Takes no new calls (<see cref="ServerCallContext.ServerStopping"/> fires) and waits for those under way; what is left when
     /// <paramref name="cancellationToken"/> fires is aborted.
     /// </summary>
-    public Task StopAsync(CancellationToken cancellationToken) => _application.StopAsync(cancellationToken);
+    public Task StopAsync(CancellationToken cancellationToken) => _host.StopAsync(cancellationToken);
 
     /// <summary>Stops at once: calls under way are aborted.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await StopAsync(new CancellationToken(canceled: true));
-        await _application.DisposeAsync();
-    }
-
-    private static void ConfigureLimits(KestrelServerOptions kestrel, GrpcServerOptions options)
-    {
-        kestrel.AddServerHeader = false;
-        var limits = kestrel.Limits;
-        limits.MaxRequestBodySize = null;
-        // A peer that reads slowly is held back by flow control, not punished; one that is gone is found by pings.
-        limits.MinRequestBodyDataRate = null;
-        limits.MinResponseDataRate = null;
-        limits.Http2.KeepAlivePingDelay = DeadPeerPingDelay;
-        limits.Http2.KeepAlivePingTimeout = DeadPeerPingTimeout;
-        limits.Http2.InitialStreamWindowSize = options.StreamWindowBytes;
-        limits.Http2.InitialConnectionWindowSize = Math.Max(options.ConnectionWindowBytes, options.StreamWindowBytes);
-        limits.Http2.MaxFrameSize = options.MaxFrameBytes;
-        limits.Http2.MaxStreamsPerConnection = options.MaxStreamsPerConnection;
-    }
-
-    private static void Listen(KestrelServerOptions kestrel, GrpcAddress address, Action<ListenOptions> configure)
-    {
-        if (address.UnixPath is not null)
-            kestrel.ListenUnixSocket(address.UnixPath, configure);
-        else if (address.Host == "*")
-            kestrel.ListenAnyIP(address.Port, configure);
-        else if (address.Host == "localhost")
-            kestrel.Listen(IPAddress.Loopback, address.Port, configure);
-        else if (IPAddress.TryParse(address.Host, out var ip))
-            kestrel.Listen(ip, address.Port, configure);
-        else
-            throw new FormatException($"cannot listen on '{address}': the host must be an IP address, localhost or *");
-    }
-
-    private static ListenOptions Configure(ListenOptions endpoint, GrpcServerOptions options)
-    {
-        endpoint.Protocols = HttpProtocols.Http2;
-        if (options.Tls is { } tls && endpoint.SocketPath is null)
-            endpoint.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(tls) });
-        return endpoint;
-    }
-
-    private static GrpcAddress Resolve(GrpcAddress wanted, ListenOptions bound) =>
-        bound.IPEndPoint is { } ip ? GrpcAddress.Tcp(wanted.Host == "*" ? "*" : ip.Address.ToString(), ip.Port) : wanted;
-
-    /// <summary>Leaves signals to the process around the server.</summary>
-    private sealed class EmbeddedLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-    }
+    public ValueTask DisposeAsync() => _host.DisposeAsync();
 }

@@ -9,6 +9,9 @@ public sealed record GrpcServerOptions
     /// <summary>Largest HTTP/2 frame that the protocol can announce, in bytes.</summary>
     internal const int LargestFrameBytes = (1 << 24) - 1;
 
+    /// <summary>What our own peers accept unless told otherwise, in bytes.</summary>
+    internal const int DefaultFrameBytes = 1 << 20;
+
     /// <summary>
     /// Addresses as <see cref="GrpcAddress.Parse"/> reads them. The host of a TCP address must be an IP address, <c>localhost</c>
     /// (IPv4 loopback) or <c>*</c> (every address); port 0 takes a free one.
@@ -32,9 +35,31 @@ public sealed record GrpcServerOptions
 
     /// <summary>Largest DATA frame accepted. Default 1 MiB.</summary>
     [Range(16_384, LargestFrameBytes)]
-    public int MaxFrameBytes { get; init; } = 1 << 20;
+    public int MaxFrameBytes { get; init; } = DefaultFrameBytes;
 
     /// <summary>Streams that one connection may have open. Default 1000.</summary>
     [Range(1, int.MaxValue)]
     public int MaxStreamsPerConnection { get; init; } = 1000;
+
+    /// <summary>Which implementation of HTTP/2 serves. Default: our own.</summary>
+    public GrpcTransport Transport { get; init; }
+
+    /// <summary>Connections that may be open on all addresses; each has a thread. More are closed at once. Default 256. The stock transport has no limit.</summary>
+    [Range(1, 65_536)]
+    public int MaxConnections { get; init; } = 256;
+
+    /// <summary>
+    /// How long the thread of a connection asks for the next bytes before it sleeps until they come: a few microseconds less wait
+    /// for a core that is kept busy. At most 50 µs; default 0. The stock transport ignores it.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:00.0000500")]
+    public TimeSpan ReceiveSpin { get; init; }
+
+    /// <summary>Silence on a connection after which the client is asked whether it lives. Default 30 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan KeepAlivePingDelay { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long its answer may take; then the connection is closed. Default 20 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan KeepAlivePingTimeout { get; init; } = TimeSpan.FromSeconds(20);
 }

@@ -28,7 +28,13 @@ public sealed class GrpcServices
     /// <summary>Both sides stream, independently of each other. The handler may read and write concurrently, but must have finished both when it returns.</summary>
     public GrpcServices AddDuplexStreaming<TRequest, TResponse>(
         GrpcMethod<TRequest, TResponse> method, Func<IMessageReader<TRequest>, IMessageWriter<TResponse>, ServerCallContext, Task> handler)
-        => Add(method.Path, new DuplexStreamingServerCallHandler<TRequest, TResponse>(method, handler));
+        => AddDuplexStreaming(method, handler, MessageScheduling.Pool);
+
+    /// <summary>As the other overload, with a choice of where the handler goes on when a message has come.</summary>
+    public GrpcServices AddDuplexStreaming<TRequest, TResponse>(
+        GrpcMethod<TRequest, TResponse> method, Func<IMessageReader<TRequest>, IMessageWriter<TResponse>, ServerCallContext, Task> handler,
+        MessageScheduling scheduling)
+        => Add(method.Path, new DuplexStreamingServerCallHandler<TRequest, TResponse>(method, handler, scheduling));
 
     /// <summary>What has been added so far, by path.</summary>
     internal FrozenDictionary<string, ServerCallHandler> Snapshot() => _handlers.ToFrozenDictionary();

@@ -36,6 +36,9 @@ internal interface IServerStream
     /// <summary>Whether the response headers have been sent.</summary>
     bool HasStarted { get; }
 
+    /// <summary>Where who waits for bytes goes on. To be set before the first wait.</summary>
+    MessageScheduling Scheduling { set; }
+
     /// <summary>Sets what is sent with the first flush, or at the end if there is none.</summary>
     void SetResponseHead(int httpStatus, HeaderList headers);
 

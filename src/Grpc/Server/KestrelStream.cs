@@ -51,6 +51,12 @@ internal sealed class KestrelStream : IServerStream
 
     public CancellationToken Stopping => _context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
 
+    public MessageScheduling Scheduling
+    {
+        // Kestrel chooses for itself.
+        set { }
+    }
+
     public bool HasStarted => _context.Response.HasStarted;
 
     public void SetResponseHead(int httpStatus, HeaderList headers)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Grpc.Wire;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -52,6 +53,7 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         return _context = new ServerCallContext(_stream, metadata, _deadline?.At, _cancelled.Token);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<bool> MoveNextAsync(CancellationToken cancellationToken)
     {
         _cancelled.Token.ThrowIfCancellationRequested();
@@ -78,6 +80,7 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         return request;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteAsync(TResponse message, CancellationToken cancellationToken)
     {
         _cancelled.Token.ThrowIfCancellationRequested();

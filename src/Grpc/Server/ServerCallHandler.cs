@@ -8,10 +8,11 @@ internal abstract class ServerCallHandler
 }
 
 /// <summary>What all call shapes share: a call is opened, invoked and ended with a status.</summary>
-internal abstract class ServerCallHandler<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method) : ServerCallHandler
+internal abstract class ServerCallHandler<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, MessageScheduling scheduling) : ServerCallHandler
 {
     public sealed override async Task HandleAsync(IServerStream stream, ServerCallOptions options)
     {
+        stream.Scheduling = scheduling;
         using var call = new ServerCall<TRequest, TResponse>(stream, method, options);
         try
         {

@@ -4,7 +4,7 @@ namespace Grok1Cluster.Grpc.Server;
 internal sealed class UnaryServerCallHandler<TRequest, TResponse>(
     GrpcMethod<TRequest, TResponse> method,
     Func<TRequest, ServerCallContext, Task<TResponse>> handler)
-    : ServerCallHandler<TRequest, TResponse>(method)
+    : ServerCallHandler<TRequest, TResponse>(method, MessageScheduling.Pool)
 {
     protected override async Task InvokeAsync(ServerCall<TRequest, TResponse> call, ServerCallContext context)
     {

@@ -12,6 +12,8 @@ namespace Grok1Cluster.Grpc.Wire;
 /// <param name="encoding">The peer's <c>grpc-encoding</c>, for the error about a compressed message; only identity can be read.</param>
 internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> marshaller, int maxBytes, string? encoding)
 {
+    private int _needed;
+
     /// <summary>The message last read.</summary>
     public T Current { get; private set; } = default!;
 
@@ -23,7 +25,10 @@ internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> mar
     {
         while (true)
         {
-            var result = await body.ReadAsync(cancellationToken).ConfigureAwait(false);
+            // A wait that was given up is begun anew with whatever is there.
+            var needed = _needed;
+            _needed = 0;
+            var result = await (needed == 0 ? body.ReadAsync(cancellationToken) : body.ReadAtLeastAsync(needed, cancellationToken)).ConfigureAwait(false);
             var consumed = result.Buffer.Start;
             var examined = result.Buffer.End;
             try
@@ -56,7 +61,11 @@ internal sealed class LengthPrefixedReader<T>(PipeReader body, Marshaller<T> mar
         if (length > maxBytes)
             throw new RpcException(GrpcStatusCode.ResourceExhausted, $"a message of {length} bytes exceeds the limit of {maxBytes} for received messages");
         if (buffer.Length - LengthPrefix.Bytes < length)
+        {
+            // Woken for every piece of a large message, the reader would spend its time on waking. Over a limit near 2 GiB it is.
+            _needed = (int)Math.Min(LengthPrefix.Bytes + (long)length, int.MaxValue);
             return false;
+        }
         var message = buffer.Slice(LengthPrefix.Bytes, length);
         try
         {

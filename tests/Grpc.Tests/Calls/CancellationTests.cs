@@ -4,7 +4,7 @@ using Grok1Cluster.Grpc.Tests.Support;
 
 namespace Grok1Cluster.Grpc.Tests.Calls;
 
-public class CancellationTests
+public abstract class CancellationTests(Transports transports) : TransportTests(transports)
 {
     [Fact]
     public async Task Cancelling_and_disposing_reach_the_server()
@@ -16,7 +16,7 @@ public class CancellationTests
             await responses.WriteAsync("first", context.CancellationToken);
             await Task.Delay(Timeout.Infinite, context.CancellationToken);
         });
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel();
         await Conformance.Cancellation(channel, async () => Assert.True(await seen.WaitAsync(TestServer.Patience)));
     }
@@ -33,7 +33,7 @@ public class CancellationTests
             await Task.Delay(Timeout.Infinite, context.CancellationToken);
             return "";
         });
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel();
         using var cancel = new CancellationTokenSource();
         var call = channel.UnaryAsync(EchoService.Hang, "", Conformance.Patient, cancel.Token);
@@ -62,7 +62,7 @@ public class CancellationTests
                 throw;
             }
         });
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel();
         var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient, CancellationToken.None);
         await chat.WriteAsync([1], CancellationToken.None);
@@ -74,7 +74,7 @@ public class CancellationTests
     [Fact]
     public async Task Giving_up_a_read_leaves_the_call_alive()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel();
         using var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient, CancellationToken.None);
         await chat.WriteAsync([1], CancellationToken.None);
@@ -94,7 +94,7 @@ public class CancellationTests
     public async Task Giving_up_a_write_ends_the_call()
     {
         var services = new GrpcServices().AddDuplexStreaming(EchoService.Chat, (_, _, context) => Task.Delay(Timeout.Infinite, context.CancellationToken));
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel();
         using var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient, CancellationToken.None);
         await chat.WriteAsync([1], CancellationToken.None);
@@ -118,7 +118,7 @@ public class CancellationTests
             await responses.WriteAsync(requests.Current, context.CancellationToken);
             await Task.Delay(Timeout.Infinite, context.CancellationToken);
         });
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel();
         for (var i = 0; i < 300; i++)
         {
@@ -136,7 +136,7 @@ public class CancellationTests
     [Fact]
     public async Task A_token_cancelled_before_the_start_makes_no_call()
     {
-        using var channel = new GrpcChannel("127.0.0.1:1", new GrpcChannelOptions());
+        using var channel = Channel("127.0.0.1:1");
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
             channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, new CancellationToken(canceled: true)));
     }
@@ -144,7 +144,7 @@ public class CancellationTests
     [Fact]
     public async Task Closing_the_channel_ends_its_calls()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         var channel = server.Channel();
         using var call = channel.ServerStreaming(EchoService.HangLater, "", Conformance.Patient, CancellationToken.None);
         Assert.True(await call.Responses.MoveNextAsync(CancellationToken.None));
@@ -157,7 +157,7 @@ public class CancellationTests
     [Fact]
     public async Task Calls_cancelled_at_random_leave_the_connection_usable()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel();
         var random = new Random(3);
         for (var i = 0; i < 200; i++)
@@ -188,3 +188,11 @@ public class CancellationTests
         }
     }
 }
+
+public sealed class OwnCancellationTests() : CancellationTests(Transports.Own);
+
+public sealed class StockCancellationTests() : CancellationTests(Transports.Stock);
+
+public sealed class OwnToStockCancellationTests() : CancellationTests(Transports.OwnToStock);
+
+public sealed class StockToOwnCancellationTests() : CancellationTests(Transports.StockToOwn);

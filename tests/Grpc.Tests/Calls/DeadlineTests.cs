@@ -4,14 +4,14 @@ using Grok1Cluster.Grpc.Tests.Support;
 
 namespace Grok1Cluster.Grpc.Tests.Calls;
 
-public class DeadlineTests
+public abstract class DeadlineTests(Transports transports) : TransportTests(transports)
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
     [Fact]
     public async Task A_call_past_its_deadline_ends_on_both_sides()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel();
         await Conformance.Deadlines(channel);
         await server.CallCancelled;
@@ -21,7 +21,7 @@ public class DeadlineTests
     public async Task The_client_ends_a_call_at_the_deadline_and_not_before()
     {
         var clock = new ManualTime();
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel(new GrpcChannelOptions { TimeProvider = clock });
         using var call = channel.ServerStreaming(EchoService.HangLater, "", GrpcCallOptions.After(Minute), CancellationToken.None);
         Assert.True(await call.Responses.MoveNextAsync(CancellationToken.None));
@@ -37,7 +37,7 @@ public class DeadlineTests
     public async Task The_server_ends_a_call_at_the_deadline_by_its_own_clock()
     {
         var clock = new ManualTime();
-        await using var server = await TestServer.StartAsync(new ServerCallOptions { TimeProvider = clock });
+        await using var server = await StartAsync(new ServerCallOptions { TimeProvider = clock });
         // The client's own timer stands still: what ends the call is the server.
         using var channel = server.Channel(new GrpcChannelOptions { TimeProvider = new ManualTime() });
         using var call = channel.ServerStreaming(EchoService.HangLater, "", GrpcCallOptions.After(Minute), CancellationToken.None);
@@ -57,8 +57,8 @@ public class DeadlineTests
             return Task.FromResult(request);
         });
         await using var server = await GrpcServer.StartAsync(
-            services, new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }, CancellationToken.None);
-        using var channel = new GrpcChannel(server.Addresses[0], new GrpcChannelOptions { TimeProvider = new ManualTime() });
+            services, On(new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }), CancellationToken.None);
+        using var channel = Channel($"{server.Addresses[0]}", new GrpcChannelOptions { TimeProvider = new ManualTime() });
         var failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Echo, [1], GrpcCallOptions.After(Minute), CancellationToken.None));
         Assert.Equal(GrpcStatusCode.DeadlineExceeded, failure.Code);
     }
@@ -74,8 +74,8 @@ public class DeadlineTests
             return Task.FromResult(request);
         });
         await using var server = await GrpcServer.StartAsync(
-            services, new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }, CancellationToken.None);
-        using var channel = new GrpcChannel(server.Addresses[0], new GrpcChannelOptions());
+            services, On(new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }), CancellationToken.None);
+        using var channel = Channel($"{server.Addresses[0]}");
         await channel.UnaryAsync(EchoService.Echo, [1], GrpcCallOptions.After(Minute), CancellationToken.None);
         await channel.UnaryAsync(EchoService.Echo, [1], GrpcCallOptions.Endless, CancellationToken.None);
         Assert.Equal([clock.GetUtcNow() + Minute, null], seen);
@@ -101,8 +101,8 @@ public class DeadlineTests
             }
         });
         await using var server = await GrpcServer.StartAsync(
-            services, new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }, CancellationToken.None);
-        using var channel = new GrpcChannel(server.Addresses[0], new GrpcChannelOptions { TimeProvider = new ManualTime() });
+            services, On(new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }), CancellationToken.None);
+        using var channel = Channel($"{server.Addresses[0]}", new GrpcChannelOptions { TimeProvider = new ManualTime() });
         using var call = channel.ServerStreaming(EchoService.Chat, [], GrpcCallOptions.After(Minute), CancellationToken.None);
         await call.ResponseHeaders;
         clock.Advance(Minute);
@@ -113,7 +113,7 @@ public class DeadlineTests
     [Fact]
     public async Task A_deadline_that_is_over_before_the_start_never_reaches_the_server()
     {
-        using var channel = new GrpcChannel("127.0.0.1:1", new GrpcChannelOptions());
+        using var channel = Channel("127.0.0.1:1");
         var failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Echo, [1], GrpcCallOptions.After(TimeSpan.Zero), CancellationToken.None));
         Assert.Equal(GrpcStatusCode.DeadlineExceeded, failure.Code);
     }
@@ -121,8 +121,12 @@ public class DeadlineTests
     [Fact]
     public async Task A_deadline_of_ten_thousand_years_is_no_problem()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel();
         Assert.Equal([1], await channel.UnaryAsync(EchoService.Echo, [1], GrpcCallOptions.After(TimeSpan.MaxValue), CancellationToken.None));
     }
 }
+
+public sealed class OwnDeadlineTests() : DeadlineTests(Transports.Own);
+
+public sealed class StockDeadlineTests() : DeadlineTests(Transports.Stock);

@@ -7,7 +7,7 @@ using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
 
 namespace Grok1Cluster.Grpc.Tests.Calls;
 
-public class HealthTests
+public abstract class HealthTests(Transports transports) : TransportTests(transports)
 {
     [Fact]
     public async Task Health_is_what_was_set()
@@ -52,11 +52,11 @@ public class HealthTests
         Assert.Equal(GrpcStatusCode.Unavailable, failure.Code);
     }
 
-    private static Task<TestServer> StartAsync(HealthService health)
+    private Task<TestServer> StartAsync(HealthService health)
     {
         var services = new GrpcServices();
         health.AddTo(services);
-        return TestServer.StartAsync(services);
+        return StartAsync(services);
     }
 
     private static async Task<ServingStatus> Next(ServerStreamingCall<HealthCheckResponse> watch)
@@ -65,3 +65,7 @@ public class HealthTests
         return watch.Responses.Current.Status;
     }
 }
+
+public sealed class OwnHealthTests() : HealthTests(Transports.Own);
+
+public sealed class StockHealthTests() : HealthTests(Transports.Stock);

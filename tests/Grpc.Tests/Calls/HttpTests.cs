@@ -12,7 +12,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Grok1Cluster.Grpc.Tests.Calls;
 
 /// <summary>What is seen on the level of HTTP: our server by a bare HTTP client, our client by a bare HTTP server.</summary>
-public class HttpTests
+public abstract class HttpTests(Transports transports) : TransportTests(transports)
 {
     [Theory]
     [InlineData("POST", "application/json", HttpStatusCode.UnsupportedMediaType)]
@@ -20,7 +20,7 @@ public class HttpTests
     [InlineData("PUT", "application/grpc", HttpStatusCode.MethodNotAllowed)]
     public async Task What_is_no_grpc_call_is_refused_by_http(string method, string contentType, HttpStatusCode expected)
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var response = await SendAsync(server, new HttpMethod(method), contentType, []);
         Assert.Equal(expected, response.StatusCode);
     }
@@ -28,7 +28,7 @@ public class HttpTests
     [Fact]
     public async Task A_good_answer_has_its_status_in_the_trailers()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var response = await SendAsync(server, HttpMethod.Post, "application/grpc", [0, 0, 0, 0, 1, 65]);
         Assert.Equal("application/grpc", response.Content.Headers.ContentType!.MediaType);
         Assert.Equal([0, 0, 0, 0, 1, 65], await response.Content.ReadAsByteArrayAsync());
@@ -44,7 +44,7 @@ public class HttpTests
     [InlineData(new byte[] { 0, 0x7f, 0xff, 0xff, 0xff }, null, 8)]
     public async Task A_bad_request_body_gets_a_status_in_the_headers_alone(byte[] body, string? encoding, int status)
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var response = await SendAsync(server, HttpMethod.Post, "application/grpc", body, ("grpc-encoding", encoding));
         Assert.Equal($"{status}", response.Headers.GetValues("grpc-status").Single());
         Assert.Empty(await response.Content.ReadAsByteArrayAsync());
@@ -56,7 +56,7 @@ public class HttpTests
     [InlineData("data-bin", "?")]
     public async Task A_malformed_header_is_named(string name, string value)
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var response = await SendAsync(server, HttpMethod.Post, "application/grpc", [0, 0, 0, 0, 0], (name, value));
         Assert.Equal("13", response.Headers.GetValues("grpc-status").Single());
         Assert.Contains(name, response.Headers.GetValues("grpc-message").Single());
@@ -75,7 +75,7 @@ public class HttpTests
             context.Response.ContentType = contentType;
             return context.Response.Body.WriteAsync(new byte[5]).AsTask();
         });
-        using var channel = new GrpcChannel(server.Urls.Single(), new GrpcChannelOptions());
+        using var channel = Channel(server.Urls.Single());
         var failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
         Assert.Equal(expected, failure.Code);
     }
@@ -91,7 +91,7 @@ public class HttpTests
             await context.Response.Body.WriteAsync(new byte[5 * messages]);
             context.Response.AppendTrailer("grpc-status", "0");
         });
-        using var channel = new GrpcChannel(server.Urls.Single(), new GrpcChannelOptions());
+        using var channel = Channel(server.Urls.Single());
         var failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
         Assert.Equal(expected, failure.Code);
     }
@@ -109,7 +109,7 @@ public class HttpTests
             await context.Response.Body.FlushAsync();
             context.Features.GetRequiredFeature<IHttpResetFeature>().Reset(error);
         });
-        using var channel = new GrpcChannel(server.Urls.Single(), new GrpcChannelOptions());
+        using var channel = Channel(server.Urls.Single());
         var failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
         Assert.Equal(expected, failure.Code);
     }
@@ -120,7 +120,7 @@ public class HttpTests
         await using var server = await StartBareAsync(
             context => context.Response.WriteAsync("page"),
             application => application.UseGrpc(EchoService.Create(new TaskCompletionSource()), new ServerCallOptions()));
-        using var channel = new GrpcChannel(server.Urls.Single(), new GrpcChannelOptions());
+        using var channel = Channel(server.Urls.Single());
         await Conformance.AllFourCallShapes(channel);
         await Conformance.ErrorsWithAnyMessage(channel);
         using var client = new HttpClient { DefaultRequestVersion = HttpVersion.Version20, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };
@@ -157,3 +157,7 @@ public class HttpTests
         return application;
     }
 }
+
+public sealed class OwnHttpTests() : HttpTests(Transports.Own);
+
+public sealed class StockHttpTests() : HttpTests(Transports.Stock);

@@ -4,14 +4,14 @@ using Grok1Cluster.Grpc.Tests.Support;
 
 namespace Grok1Cluster.Grpc.Tests.Calls;
 
-public class LimitTests
+public abstract class LimitTests(Transports transports) : TransportTests(transports)
 {
     private const int DefaultLimit = 4 << 20;
 
     [Fact]
     public async Task The_server_takes_4_MiB_and_not_a_byte_more()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel();
         Assert.Equal(DefaultLimit, (await channel.UnaryAsync(EchoService.Echo, new byte[DefaultLimit], Conformance.Patient, CancellationToken.None)).Length);
         await Refused(channel.UnaryAsync(EchoService.Echo, new byte[DefaultLimit + 1], Conformance.Patient, CancellationToken.None));
@@ -20,7 +20,7 @@ public class LimitTests
     [Fact]
     public async Task The_client_takes_no_more_than_its_limit()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel(new GrpcChannelOptions { MaxReceiveMessageBytes = 1000 });
         Assert.Equal(1000, (await channel.UnaryAsync(EchoService.Echo, new byte[1000], Conformance.Patient, CancellationToken.None)).Length);
         await Refused(channel.UnaryAsync(EchoService.Echo, new byte[1001], Conformance.Patient, CancellationToken.None));
@@ -29,7 +29,7 @@ public class LimitTests
     [Fact]
     public async Task The_client_sends_no_more_than_its_limit()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         using var channel = server.Channel(new GrpcChannelOptions { MaxSendMessageBytes = 1000 });
         await Refused(channel.UnaryAsync(EchoService.Echo, new byte[1001], Conformance.Patient, CancellationToken.None));
         using var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient, CancellationToken.None);
@@ -39,7 +39,7 @@ public class LimitTests
     [Fact]
     public async Task The_server_sends_no_more_than_its_limit()
     {
-        await using var server = await TestServer.StartAsync(new ServerCallOptions { MaxSendMessageBytes = 1000 });
+        await using var server = await StartAsync(new ServerCallOptions { MaxSendMessageBytes = 1000 });
         using var channel = server.Channel();
         await Refused(channel.UnaryAsync(EchoService.Echo, new byte[1001], Conformance.Patient, CancellationToken.None));
         using var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient, CancellationToken.None);
@@ -63,7 +63,7 @@ public class LimitTests
                 written++;
             }
         });
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel(new GrpcChannelOptions { StreamWindowBytes = 65_535 });
         using var call = channel.ServerStreaming(EchoService.Chat, [], Conformance.Patient, CancellationToken.None);
         await blocked.Task.WaitAsync(TestServer.Patience);
@@ -86,3 +86,7 @@ public class LimitTests
     private static async Task Refused(Task call) =>
         Assert.Equal(GrpcStatusCode.ResourceExhausted, (await Assert.ThrowsAsync<RpcException>(() => call)).Code);
 }
+
+public sealed class OwnLimitTests() : LimitTests(Transports.Own);
+
+public sealed class StockLimitTests() : LimitTests(Transports.Stock);

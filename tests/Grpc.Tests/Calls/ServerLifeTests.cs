@@ -8,14 +8,14 @@ using Grok1Cluster.Grpc.Tests.Support;
 
 namespace Grok1Cluster.Grpc.Tests.Calls;
 
-public class ServerLifeTests
+public abstract class ServerLifeTests(Transports transports) : TransportTests(transports)
 {
     [Theory]
     [InlineData("127.0.0.1:1")]
     [InlineData("unix:/nowhere/at/all.sock")]
     public async Task A_server_that_is_not_there_is_unavailable(string address)
     {
-        using var channel = new GrpcChannel(address, new GrpcChannelOptions());
+        using var channel = Channel($"{address}");
         var failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
         Assert.Equal(GrpcStatusCode.Unavailable, failure.Code);
         using var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient, CancellationToken.None);
@@ -28,7 +28,7 @@ public class ServerLifeTests
     {
         using var listener = new TcpListener(System.Net.IPAddress.Loopback, 0);
         listener.Start();
-        using var channel = new GrpcChannel(listener.LocalEndpoint.ToString()!, new GrpcChannelOptions());
+        using var channel = Channel(listener.LocalEndpoint.ToString()!);
         var call = channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None);
         using (var peer = await listener.AcceptSocketAsync())
             await peer.SendAsync("SSH-2.0-OpenSSH_9.2\r\n"u8.ToArray());
@@ -40,14 +40,14 @@ public class ServerLifeTests
     {
         var path = TestServer.SocketPath();
         var options = new GrpcServerOptions { Listen = [$"unix:{path}"] };
-        var first = await TestServer.StartAsync(options);
+        var first = await StartAsync(options);
         using var channel = first.Channel();
         using var call = channel.ServerStreaming(EchoService.HangLater, "", Conformance.Patient, CancellationToken.None);
         Assert.True(await call.Responses.MoveNextAsync(CancellationToken.None));
         await first.DisposeAsync();
         await Assert.ThrowsAsync<RpcException>(async () => await call.Responses.MoveNextAsync(CancellationToken.None));
 
-        await using var second = await TestServer.StartAsync(options);
+        await using var second = await StartAsync(options);
         Assert.Equal([2], await channel.UnaryAsync(EchoService.Echo, [2], Conformance.Patient, CancellationToken.None));
     }
 
@@ -63,7 +63,7 @@ public class ServerLifeTests
             await stopping.Task;
             return request;
         });
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         using var channel = server.Channel();
         var call = channel.UnaryAsync(EchoService.Echo, [9], Conformance.Patient, CancellationToken.None);
         await entered.Task;
@@ -83,7 +83,7 @@ public class ServerLifeTests
             File.Move(bound, path);
         }
         Assert.True(File.Exists(path));
-        await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = [$"unix:{path}"] });
+        await using var server = await StartAsync(new GrpcServerOptions { Listen = [$"unix:{path}"] });
         using var channel = server.Channel();
         Assert.Equal([1], await channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
     }
@@ -92,12 +92,12 @@ public class ServerLifeTests
     public async Task An_address_in_use_is_an_error_and_its_owner_lives_on()
     {
         var path = TestServer.SocketPath();
-        await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0", $"unix:{path}"] });
+        await using var server = await StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0", $"unix:{path}"] });
         foreach (var address in server.Server.Addresses)
-            await Assert.ThrowsAnyAsync<IOException>(() => TestServer.StartAsync(new GrpcServerOptions { Listen = [address.ToString()] }));
+            await Assert.ThrowsAnyAsync<IOException>(() => StartAsync(new GrpcServerOptions { Listen = [address.ToString()] }));
         foreach (var address in server.Server.Addresses)
         {
-            using var channel = new GrpcChannel(address, new GrpcChannelOptions());
+            using var channel = Channel($"{address}");
             await channel.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None);
         }
     }
@@ -109,7 +109,7 @@ public class ServerLifeTests
         await File.WriteAllTextAsync(path, "precious");
         try
         {
-            await Assert.ThrowsAnyAsync<IOException>(() => TestServer.StartAsync(new GrpcServerOptions { Listen = [$"unix:{path}"] }));
+            await Assert.ThrowsAnyAsync<IOException>(() => StartAsync(new GrpcServerOptions { Listen = [$"unix:{path}"] }));
             Assert.Equal("precious", await File.ReadAllTextAsync(path));
         }
         finally
@@ -122,7 +122,7 @@ public class ServerLifeTests
     [InlineData("example.com:5000")]
     [InlineData("nonsense")]
     public async Task An_address_that_cannot_be_listened_on_is_refused(string address) =>
-        await Assert.ThrowsAsync<FormatException>(() => TestServer.StartAsync(new GrpcServerOptions { Listen = [address] }));
+        await Assert.ThrowsAsync<FormatException>(() => StartAsync(new GrpcServerOptions { Listen = [address] }));
 
     [Fact]
     public async Task Tls_carries_every_call_shape()
@@ -130,7 +130,7 @@ public class ServerLifeTests
         using var key = RSA.Create(2048);
         using var certificate = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)
             .CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-        await using var server = await TestServer.StartAsync(new GrpcServerOptions
+        await using var server = await StartAsync(new GrpcServerOptions
         {
             Listen = ["127.0.0.1:0"],
             Tls = new SslServerAuthenticationOptions { ServerCertificate = certificate },
@@ -148,3 +148,7 @@ public class ServerLifeTests
         RemoteCertificateValidationCallback = (_, presented, _, _) => presented!.GetCertHashString() == certificate.GetCertHashString(),
     };
 }
+
+public sealed class OwnServerLifeTests() : ServerLifeTests(Transports.Own);
+
+public sealed class StockServerLifeTests() : ServerLifeTests(Transports.Stock);

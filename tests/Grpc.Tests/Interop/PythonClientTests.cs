@@ -6,7 +6,7 @@ using Grok1Cluster.TestKit;
 namespace Grok1Cluster.Grpc.Tests.Interop;
 
 /// <summary>Python's grpcio calls our server; what is expected stands in client.py.</summary>
-public class PythonClientTests
+public abstract class PythonClientTests(Transports transports) : TransportTests(transports)
 {
     private const string Module = "grpc", Package = "python3-grpcio";
 
@@ -18,7 +18,7 @@ public class PythonClientTests
     [PythonFact(Module, Package)]
     public async Task All_four_call_shapes_work_over_a_unix_socket()
     {
-        await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = [$"unix:{TestServer.SocketPath()}"] });
+        await using var server = await StartAsync(new GrpcServerOptions { Listen = [$"unix:{TestServer.SocketPath()}"] });
         await RunAsync(server, "shapes");
     }
 
@@ -28,7 +28,7 @@ public class PythonClientTests
     [PythonFact(Module, Package)]
     public async Task A_deadline_ends_the_call_on_both_sides()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         await RunAsync(server, "deadline");
         await server.CallCancelled;
     }
@@ -36,7 +36,7 @@ public class PythonClientTests
     [PythonFact(Module, Package)]
     public async Task A_cancelled_call_is_seen_by_the_server()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         await RunAsync(server, "cancel");
         await server.CallCancelled;
     }
@@ -47,7 +47,7 @@ public class PythonClientTests
     [PythonFact(Module, Package)]
     public async Task Messages_of_16_MB_pass()
     {
-        await using var server = await TestServer.StartAsync(LargeMessages);
+        await using var server = await StartAsync(LargeMessages);
         await RunAsync(server, "large");
     }
 
@@ -65,13 +65,13 @@ public class PythonClientTests
         health.Set("down", false);
         var services = new GrpcServices();
         health.AddTo(services);
-        await using var server = await TestServer.StartAsync(services);
+        await using var server = await StartAsync(services);
         await RunAsync(server, "health");
     }
 
-    private static async Task RunAsync(string scenario)
+    private async Task RunAsync(string scenario)
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await StartAsync();
         await RunAsync(server, scenario);
     }
 
@@ -81,3 +81,7 @@ public class PythonClientTests
         await client.SucceedAsync();
     }
 }
+
+public sealed class OwnPythonClientTests() : PythonClientTests(Transports.Own);
+
+public sealed class StockPythonClientTests() : PythonClientTests(Transports.Stock);

@@ -6,7 +6,7 @@ using Grok1Cluster.TestKit;
 namespace Grok1Cluster.Grpc.Tests.Interop;
 
 /// <summary>Our client calls a server of Python's grpcio, echo_server.py.</summary>
-public class PythonServerTests
+public abstract class PythonServerTests(Transports transports) : TransportTests(transports)
 {
     private const string Module = "grpc", Package = "python3-grpcio";
 
@@ -41,10 +41,14 @@ public class PythonServerTests
         Assert.Equal(GrpcStatusCode.NotFound, unknown.Code);
     });
 
-    private static async Task RunAsync(Func<GrpcChannel, PythonProcess, Task> test)
+    private async Task RunAsync(Func<GrpcChannel, PythonProcess, Task> test)
     {
         await using var server = new PythonProcess("echo_server.py");
-        using var channel = new GrpcChannel($"127.0.0.1:{await server.ReadLineAsync()}", new GrpcChannelOptions { MaxReceiveMessageBytes = TestServer.LargeLimit });
+        using var channel = Channel($"127.0.0.1:{await server.ReadLineAsync()}", new GrpcChannelOptions { MaxReceiveMessageBytes = TestServer.LargeLimit });
         await test(channel, server);
     }
 }
+
+public sealed class OwnPythonServerTests() : PythonServerTests(Transports.Own);
+
+public sealed class StockPythonServerTests() : PythonServerTests(Transports.Stock);

@@ -12,9 +12,12 @@ public sealed class TestServer : IAsyncDisposable
     /// <summary>How long a test waits for what must happen; never reached unless something is broken.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
-    private TestServer(GrpcServer server, Task cancelled)
+    private readonly GrpcTransport _client;
+
+    private TestServer(GrpcServer server, GrpcTransport client, Task cancelled)
     {
         Server = server;
+        _client = client;
         CallCancelled = cancelled.WaitAsync(Patience);
     }
 
@@ -25,23 +28,21 @@ public sealed class TestServer : IAsyncDisposable
     /// <summary>Completes when a hanging call has seen its cancellation.</summary>
     public Task CallCancelled { get; }
 
-    public static Task<TestServer> StartAsync() => StartAsync(new ServerCallOptions());
-
-    public static Task<TestServer> StartAsync(ServerCallOptions calls) =>
-        StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = calls });
-
-    public static async Task<TestServer> StartAsync(GrpcServerOptions options)
+    /// <summary>The echo service.</summary>
+    /// <param name="options">Of the server.</param>
+    /// <param name="client">What the channels to it use.</param>
+    public static async Task<TestServer> StartAsync(GrpcServerOptions options, GrpcTransport client)
     {
         var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        return new TestServer(await GrpcServer.StartAsync(EchoService.Create(cancelled), options, CancellationToken.None), cancelled.Task);
+        return new TestServer(await GrpcServer.StartAsync(EchoService.Create(cancelled), options, CancellationToken.None), client, cancelled.Task);
     }
 
-    public static async Task<TestServer> StartAsync(GrpcServices services) =>
-        new(await GrpcServer.StartAsync(services, new GrpcServerOptions { Listen = ["127.0.0.1:0"] }, CancellationToken.None), Task.CompletedTask);
+    public static async Task<TestServer> StartAsync(GrpcServices services, GrpcServerOptions options, GrpcTransport client) =>
+        new(await GrpcServer.StartAsync(services, options, CancellationToken.None), client, Task.CompletedTask);
 
     public GrpcChannel Channel() => Channel(new GrpcChannelOptions());
 
-    public GrpcChannel Channel(GrpcChannelOptions options) => new(Address, options);
+    public GrpcChannel Channel(GrpcChannelOptions options) => new(Address, options with { Transport = _client });
 
     public ValueTask DisposeAsync() => Server.DisposeAsync();
 

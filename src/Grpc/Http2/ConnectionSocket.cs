@@ -1,0 +1,207 @@
+using System.Diagnostics;
+using System.Net.Security;
+using System.Net.Sockets;
+
+namespace Grok1Cluster.Grpc.Http2;
+
+/// <summary>
+/// The bytes of a connection. One thread receives and waits in doing so; sending never waits, because it is done by whichever
+/// thread has something to send, the receiving one included: two peers that both wait for the other to receive would wait for ever.
+/// </summary>
+internal sealed class ConnectionSocket : IDisposable
+{
+    /// <summary>Buffers that hold a large message of the activation streams. The system may allow less; TCP chooses for itself.</summary>
+    private const int UnixSocketBuffer = 1 << 20;
+
+    /// <summary>Bytes that go through TLS at once, so that what it has encrypted but the socket not taken stays small.</summary>
+    private const int TlsChunk = 256 << 10;
+
+    private readonly Socket _socket;
+    private readonly long _spinTicks;
+    private SslStream? _tls;
+    private ByteBuffer? _encrypted;
+    private int _encryptedSent;
+    private bool _expectMore;
+
+    /// <param name="socket">Connected. It is owned and closed by this object.</param>
+    /// <param name="spin">How long to ask the system again and again for bytes before sleeping until they come.</param>
+    public ConnectionSocket(Socket socket, TimeSpan spin)
+    {
+        _socket = socket;
+        _spinTicks = (long)(spin.TotalSeconds * Stopwatch.Frequency);
+        socket.Blocking = false;
+        if (socket.AddressFamily == AddressFamily.Unix)
+            socket.SendBufferSize = socket.ReceiveBufferSize = UnixSocketBuffer;
+        else
+            socket.NoDelay = true;
+    }
+
+    /// <summary>Who is at the other end, as gRPC writes it.</summary>
+    public string Peer => _socket.RemoteEndPoint switch
+    {
+        System.Net.IPEndPoint { Address.IsIPv4MappedToIPv6: true } ip => $"ipv4:{ip.Address.MapToIPv4()}:{ip.Port}",
+        System.Net.IPEndPoint { AddressFamily: AddressFamily.InterNetworkV6 } ip => $"ipv6:[{ip.Address}]:{ip.Port}",
+        System.Net.IPEndPoint ip => $"ipv4:{ip.Address}:{ip.Port}",
+        _ => "unix:",
+    };
+
+    /// <summary>Does the server's part of TLS. Must come before anything else.</summary>
+    /// <exception cref="System.Security.Authentication.AuthenticationException">The peers do not agree, or the client does not speak HTTP/2.</exception>
+    public void Authenticate(SslServerAuthenticationOptions options) => Authenticate(tls => tls.AuthenticateAsServer(options));
+
+    /// <summary>Does the client's part of TLS. Must come before anything else.</summary>
+    /// <exception cref="System.Security.Authentication.AuthenticationException">The peers do not agree, or the server does not speak HTTP/2.</exception>
+    public void Authenticate(SslClientAuthenticationOptions options) => Authenticate(tls => tls.AuthenticateAsClient(options));
+
+    /// <summary>Waits for bytes; 0 at the end of the connection.</summary>
+    /// <exception cref="IOException">The connection is broken.</exception>
+    public int Receive(Span<byte> to) => _tls?.Read(to) ?? ReceiveRaw(to);
+
+    /// <summary>Takes as many bytes as it can without waiting; 0 where <see cref="WaitUntilWritable"/> must come first.</summary>
+    /// <exception cref="IOException">The connection is broken.</exception>
+    public int Send(ReadOnlySpan<byte> from)
+    {
+        if (_tls is null)
+            return SendRaw(from);
+        if (!TryFlush())
+            return 0;
+        var chunk = Math.Min(from.Length, TlsChunk);
+        _tls.Write(from[..chunk]);
+        TryFlush();
+        return chunk;
+    }
+
+    /// <summary>Whether the system has taken everything that <see cref="Send"/> has taken.</summary>
+    /// <exception cref="IOException">The connection is broken.</exception>
+    public bool TryFlush()
+    {
+        if (_encrypted is null || _encrypted.Count == 0)
+            return true;
+        while (_encryptedSent < _encrypted.Count)
+        {
+            var sent = SendRaw(_encrypted.Written.Span[_encryptedSent..]);
+            if (sent == 0)
+                return false;
+            _encryptedSent += sent;
+        }
+        _encrypted.Clear();
+        _encryptedSent = 0;
+        return true;
+    }
+
+    /// <summary>Waits until the system takes bytes again, or the connection is broken.</summary>
+    public void WaitUntilWritable() => _socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectWrite);
+
+    /// <summary>Says that nothing more will be sent; the peer's answer is the end of its own sending.</summary>
+    public void EndSending() => Shutdown(SocketShutdown.Send);
+
+    /// <summary>Ends the connection both ways and wakes who waits for it. May be called at any time by any thread.</summary>
+    public void Abort() => Shutdown(SocketShutdown.Both);
+
+    public void Dispose()
+    {
+        _tls?.Dispose();
+        _socket.Dispose();
+    }
+
+    private void Shutdown(SocketShutdown how)
+    {
+        try
+        {
+            _socket.Shutdown(how);
+        }
+        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+        {
+        }
+    }
+
+    private void Authenticate(Action<SslStream> handshake)
+    {
+        _encrypted = new ByteBuffer();
+        var tls = new SslStream(new RawStream(this));
+        try
+        {
+            handshake(tls);
+            if (tls.NegotiatedApplicationProtocol != SslApplicationProtocol.Http2)
+                throw new System.Security.Authentication.AuthenticationException("the peer does not offer HTTP/2 (ALPN h2)");
+        }
+        catch
+        {
+            tls.Dispose();
+            throw;
+        }
+        _tls = tls;
+    }
+
+    private int ReceiveRaw(Span<byte> to)
+    {
+        // After a full read more is likely there already: ask without waiting first.
+        for (var wait = !_expectMore; ; wait = true)
+        {
+            if (wait && !(_spinTicks > 0 && Spin()))
+                _socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectRead);
+            var received = _socket.Receive(to, SocketFlags.None, out var error);
+            if (error == SocketError.WouldBlock)
+                continue;
+            if (error != SocketError.Success)
+                throw Broken(error);
+            _expectMore = received == to.Length;
+            return received;
+        }
+    }
+
+    private bool Spin()
+    {
+        for (var end = Stopwatch.GetTimestamp() + _spinTicks; Stopwatch.GetTimestamp() < end;)
+            if (_socket.Available > 0)
+                return true;
+        return false;
+    }
+
+    private int SendRaw(ReadOnlySpan<byte> from)
+    {
+        var sent = _socket.Send(from, SocketFlags.None, out var error);
+        return error switch
+        {
+            SocketError.Success => sent,
+            SocketError.WouldBlock or SocketError.NoBufferSpaceAvailable => 0,
+            _ => throw Broken(error),
+        };
+    }
+
+    private static IOException Broken(SocketError error) => new($"the connection is broken: {new SocketException((int)error).Message}");
+
+    /// <summary>What TLS reads from and writes to.</summary>
+    private sealed class RawStream(ConnectionSocket owner) : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+        public override int Read(Span<byte> buffer) => owner.ReceiveRaw(buffer);
+
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            owner._encrypted!.Add(buffer);
+            // The handshake is answered by the peer, so it must leave; what is sent later is flushed by the sender.
+            while (owner._tls is null && !owner.TryFlush())
+                owner.WaitUntilWritable();
+        }
+
+        public override void Flush() { }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
+}

@@ -1,0 +1,51 @@
+namespace Grok1Cluster.Grpc.Http2;
+
+/// <summary>Asks a silent peer whether it lives, and gives it up when it does not answer.</summary>
+internal sealed class KeepAlive : IDisposable
+{
+    private static readonly TimeSpan LongestPeriod = TimeSpan.FromMinutes(1);
+
+    private readonly Http2Limits _limits;
+    private readonly FrameReader _reader;
+    private readonly Func<bool> _hasStreams;
+    private readonly Action _ping;
+    private readonly Action _dead;
+    private readonly Timer? _timer;
+    private long? _asked;
+
+    /// <param name="limits">How long to wait.</param>
+    /// <param name="reader">Knows when bytes came last; any of them shows that the peer lives.</param>
+    /// <param name="hasStreams">Whether streams are open.</param>
+    /// <param name="ping">Asks.</param>
+    /// <param name="dead">Called when the answer fails to come.</param>
+    public KeepAlive(Http2Limits limits, FrameReader reader, Func<bool> hasStreams, Action ping, Action dead)
+    {
+        (_limits, _reader, _hasStreams, _ping, _dead) = (limits, reader, hasStreams, ping, dead);
+        if (limits.PingDelay == Timeout.InfiniteTimeSpan)
+            return;
+        var period = TimeSpan.FromTicks(Math.Min(Math.Min(limits.PingDelay.Ticks, limits.PingTimeout.Ticks) / 2, LongestPeriod.Ticks));
+        _timer = new Timer(static state => ((KeepAlive)state!).Look(), this, period, period);
+    }
+
+    public void Dispose() => _timer?.Dispose();
+
+    private void Look()
+    {
+        lock (_timer!)
+        {
+            var (now, last) = (Environment.TickCount64, _reader.LastReceived);
+            if (_asked <= last)
+                _asked = null;
+            if (_asked is { } asked)
+            {
+                if (now - asked >= _limits.PingTimeout.TotalMilliseconds)
+                    _dead();
+            }
+            else if (now - last >= _limits.PingDelay.TotalMilliseconds && (!_limits.PingOnlyWithStreams || _hasStreams()))
+            {
+                _asked = now;
+                _ping();
+            }
+        }
+    }
+}
