@@ -75,6 +75,17 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     [Fact]
+    public async Task A_worker_that_fails_at_its_start_ends_the_run_with_its_exit_code_and_its_reason()
+    {
+        var start = new ProcessStartInfo(Grok1Process.ExecutablePath, ["run", "--model", models.Golden("tiny-b"), "--tokens", "1", "--workers", "3"]);
+        start.Environment["GROK1__WORKER__MEMORY_LIMIT"] = "1000";
+        var result = await Grok1Process.RunAsync(start);
+        Assert.Equal(4, result.ExitCode);
+        Assert.Matches("worker worker-[0-2] needs [0-9]+ bytes of memory, 1000 are available", result.Error);
+        Assert.DoesNotContain(Process.GetProcessesByName("grok1"), process => CommandLineOf(process).Contains(models.Golden("tiny-b")));
+    }
+
+    [Fact]
     public async Task A_plan_for_another_geometry_ends_with_3()
     {
         var file = Path.Combine(Path.GetTempPath(), $"plan-{Guid.NewGuid():N}.json");
@@ -125,6 +136,18 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
             {
                 // Gone already.
             }
+    }
+
+    private static string CommandLineOf(Process process)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process.Id}/cmdline");
+        }
+        catch (IOException)
+        {
+            return "";
+        }
     }
 
     private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
