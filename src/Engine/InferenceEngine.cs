@@ -86,6 +86,9 @@ public sealed class InferenceEngine : IDisposable
         _stopping.Cancel();
         _signal.Release();
         _thread.Join();
+        // What was submitted while the thread ended.
+        TakeArrivals();
+        FailAll(new OperationCanceledException("the engine stops"));
         _logits.Dispose();
         _stopping.Dispose();
         _signal.Dispose();
@@ -105,8 +108,6 @@ public sealed class InferenceEngine : IDisposable
                 _signal.Wait();
             Statistics = Snapshot();
         }
-        TakeArrivals();
-        FailAll(new OperationCanceledException("the engine stops"));
     }
 
     private void TakeArrivals()
