@@ -33,8 +33,8 @@ public sealed class ExpertLayout : IDisposable
         BlockWidth = blockWidth;
         Columns = config.EmbeddingDim;
         FeedForwardDim = config.FeedForwardDim;
-        InputAxis = new ReductionAxis(config.EmbeddingDim, gateGroups);
-        HiddenAxis = new ReductionAxis(config.FeedForwardDim, downGroups, blockWidth);
+        InputAxis = new ReductionAxis(config.EmbeddingDim, gateGroups, null, format);
+        HiddenAxis = new ReductionAxis(config.FeedForwardDim, downGroups, blockWidth, format);
         _blocks = new ExpertBlock[(config.FeedForwardDim + blockWidth - 1) / blockWidth];
         for (var i = 0; i < _blocks.Length; i++)
             _blocks[i] = LayOut(i);

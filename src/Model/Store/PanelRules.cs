@@ -1,11 +1,13 @@
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
 
 /// <summary>
-/// What packed weights and scales must satisfy: int8 never -128, floats finite, padding zero, scales finite and greater than 0.
+/// What packed weights and scales must satisfy: int8 never -128, floats finite, padding zero, scales finite and greater
+/// than 0; int4 scales may be negative, and every int4 value is allowed.
 /// The searches over whole panels are vectorised; only padding, of which there is little, is looked at one by one.
 /// </summary>
 internal static unsafe class PanelRules
@@ -22,6 +24,7 @@ internal static unsafe class PanelRules
     {
         var bad = format switch
         {
+            WeightFormat.Int4 => -1,
             WeightFormat.Int8 => panel.IndexOf((byte)0),
             WeightFormat.BFloat16 => FindNonFinite(MemoryMarshal.Cast<byte, ushort>(panel)),
             _ => FindNonFinite(MemoryMarshal.Cast<byte, float>(panel)),
@@ -44,11 +47,20 @@ internal static unsafe class PanelRules
     }
 
     /// <summary>The first broken rule among bfloat16 scales, or null.</summary>
-    public static string? FindBrokenScale(ReadOnlySpan<byte> scales)
+    /// <param name="format">Of the weights that they scale.</param>
+    /// <param name="scales">bfloat16, any number.</param>
+    public static string? FindBrokenScale(WeightFormat format, ReadOnlySpan<byte> scales)
     {
         var bits = MemoryMarshal.Cast<byte, ushort>(scales);
+        if (format == WeightFormat.Int4)
+        {
+            for (var i = 0; i < bits.Length; i++)
+                if ((bits[i] & 0x7FFF) is 0 or >= 0x7F80)
+                    return $"scale {i} is {Bf16.Widen(bits[i])}, it must be finite and not 0";
+            return null;
+        }
         var bad = bits.IndexOfAnyExceptInRange((ushort)0x0001, (ushort)0x7F7F);
-        return bad < 0 ? null : $"scale {bad} is {BitConverter.UInt32BitsToSingle((uint)bits[bad] << 16)}, it must be finite and greater than 0";
+        return bad < 0 ? null : $"scale {bad} is {Bf16.Widen(bits[bad])}, it must be finite and greater than 0";
     }
 
     private static string? FindPadding(WeightFormat format, ReadOnlySpan<ActivationBlock> blocks, int columns, ReadOnlySpan<byte> panel)
@@ -66,6 +78,7 @@ internal static unsafe class PanelRules
 
     private static bool IsZero(WeightFormat format, ReadOnlySpan<byte> panel, int row, int column) => format switch
     {
+        WeightFormat.Int4 => (panel[(row / 8 * PanelLayout.Columns + column) * 4 + row % 4] >> (row % 8 < 4 ? 0 : 4) & 0x0F) == PanelLayout.Int4Offset,
         WeightFormat.Int8 => panel[(row / ReductionAxis.Interleave * PanelLayout.Columns + column) * ReductionAxis.Interleave + row % ReductionAxis.Interleave] == PanelLayout.Offset,
         WeightFormat.BFloat16 => MemoryMarshal.Cast<byte, ushort>(panel)[row * PanelLayout.Columns + column] == 0,
         _ => MemoryMarshal.Cast<byte, uint>(panel)[row * PanelLayout.Columns + column] == 0,

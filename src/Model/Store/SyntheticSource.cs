@@ -15,6 +15,9 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
     /// <summary>Standard deviation of a uniform int8 in [-127, 127].</summary>
     private const double Int8Deviation = 73.6;
 
+    /// <summary>Root mean square of a uniform int4 in [-8, 7], whose scales' signs are drawn so that its mean of -1/2 cancels.</summary>
+    private const double Int4Deviation = 4.64;
+
     public void FillPlain(DenseTensor tensor, int first, int end, Span<float> target)
     {
         var norm = tensor.Rows == 1;
@@ -36,7 +39,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         }
         var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, panel, 1);
         FillWeights(ref random, tensor.Format, tensor.Axis!.Blocks, tensor.Rows, tensor.Columns - panel * PanelLayout.Columns, weights);
-        scales.Fill(Scale(tensor.Rows));
+        FillScales(ref random, tensor.Format, tensor.Rows, scales);
     }
 
     public void FillExpertBlock(ExpertLayout layout, int layer, int expert, ExpertBlock block, Span<byte> target)
@@ -51,8 +54,8 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
             FillWeights(ref random, layout.Format, rows, layout.FeedForwardDim, layout.Columns - panel * PanelLayout.Columns, target.Slice((int)block.DownWeights + panel * downBytes, downBytes));
         if (!layout.Format.IsQuantised())
             return;
-        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))).Fill(Scale(layout.Columns));
-        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim));
+        FillScales(ref random, layout.Format, layout.Columns, MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))));
+        FillScales(ref random, layout.Format, layout.FeedForwardDim, MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))));
     }
 
     /// <summary>The head of the embedding that <see cref="FillPlain"/> writes.</summary>
@@ -68,7 +71,18 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
             HeadPanel.Pack(source, head, columns, target, targetScales);
     }
 
-    private static ushort Scale(int rows) => Bf16.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows))));
+    private static void FillScales(ref SplitMix random, WeightFormat format, int rows, Span<ushort> scales)
+    {
+        const ushort Sign = 0x8000;
+        if (format != WeightFormat.Int4)
+        {
+            scales.Fill(Bf16.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows)))));
+            return;
+        }
+        var scale = Bf16.Round((float)(1 / (Int4Deviation * Math.Sqrt(rows))));
+        foreach (ref var target in scales)
+            target = (ushort)(scale ^ (random.Next() & Sign));
+    }
 
     /// <param name="random">Advanced by what is drawn.</param>
     /// <param name="format">Element format.</param>
@@ -78,20 +92,19 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
     /// <param name="target">The panel.</param>
     private static void FillWeights(ref SplitMix random, WeightFormat format, ReadOnlySpan<ActivationBlock> blocks, int rows, int columns, Span<byte> target)
     {
-        if (format == WeightFormat.Int8)
-        {
+        if (format.IsQuantised())
             foreach (ref var word in MemoryMarshal.Cast<byte, ulong>(target))
                 word = random.Next();
+        if (format == WeightFormat.Int8)
             // A packed 0 would be the weight -128, which a symmetric quantiser does not write.
             foreach (ref var weight in MemoryMarshal.Cast<byte, Vector256<byte>>(target))
                 weight = Vector256.Max(weight, Vector256<byte>.One);
-        }
         var deviation = 1f / MathF.Sqrt(rows);
         var at = 0;
         foreach (ref readonly var block in blocks)
             for (var k = 0; k < block.PaddedLength; k++, at++)
             {
-                if (format == WeightFormat.Int8 && k < block.Length && columns >= PanelLayout.Columns)
+                if (format.IsQuantised() && k < block.Length && columns >= PanelLayout.Columns)
                     continue;
                 for (var column = 0; column < PanelLayout.Columns; column++)
                 {
@@ -99,12 +112,21 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
                     var element = at * PanelLayout.Columns + column;
                     if (format == WeightFormat.Int8 && !inside)
                         target[(at / ReductionAxis.Interleave * PanelLayout.Columns + column) * ReductionAxis.Interleave + at % ReductionAxis.Interleave] = PanelLayout.Offset;
+                    else if (format == WeightFormat.Int4 && !inside)
+                        ClearInt4(target, at, column);
                     else if (format == WeightFormat.Float32)
                         MemoryMarshal.Cast<byte, float>(target)[element] = inside ? random.NextUniform() * deviation : 0f;
                     else if (format == WeightFormat.BFloat16)
                         MemoryMarshal.Cast<byte, ushort>(target)[element] = inside ? Bf16.Round(random.NextUniform() * deviation) : (ushort)0;
                 }
             }
+    }
+
+    private static void ClearInt4(Span<byte> panel, int row, int column)
+    {
+        var shift = row % 8 < 4 ? 0 : 4;
+        ref var both = ref panel[(row / 8 * PanelLayout.Columns + column) * 4 + row % 4];
+        both = (byte)(both & ~(0x0F << shift) | PanelLayout.Int4Offset << shift);
     }
 
     /// <summary>SplitMix64 (Steele, Lea and Flood, 2014): one add, two multiplies a draw.</summary>
