@@ -6,13 +6,13 @@ namespace Grok1Cluster.Kernels.Formats;
 
 /// <summary>
 /// int4 quantisation of float weights: for each column and group of 32 rows, the bfloat16 scale of a search that gives the
-/// least squared error, and round-half-even(w * (1 / scale)) held in [-8, 7]. The candidates are largest / n, with n from -9 to -5
-/// and from 5 to 9, the largest weight keeping its sign: where n is negative it becomes -8, the longer end of the range, so
-/// scales have either sign; where |n| exceeds 8 or 7 it is clipped to give the others finer steps.
+/// least squared error, and round-half-even(w * (1 / scale)) held in [-8, 7]. The candidates are -w / n, with w the weight of
+/// largest magnitude and n from 6 to 9: w lies towards -8, the longer end of the range, so scales have either sign, and
+/// where n exceeds 8 it is clipped to give the others finer steps. What it gains in perplexity is in docs/adr/0007-int4.md.
 /// </summary>
 public static unsafe class Int4Quantizer
 {
-    private const float FirstDivisor = 5f, LastDivisor = 9f, DivisorStep = 0.125f;
+    private const float FirstDivisor = 6f, LastDivisor = 9f, DivisorStep = 0.25f;
 
     /// <summary>Weights below this in a group without larger ones become zeros, whose scale is 1.</summary>
     private const float Least = 1e-30f;
@@ -46,12 +46,15 @@ public static unsafe class Int4Quantizer
             var x = Vector256.Load(source + k * PanelLayout.Columns);
             largest = Vector256.ConditionalSelect(Vector256.GreaterThan(Vector256.Abs(x), Vector256.Abs(largest)), x, largest);
         }
-        var best = RoundToBf16(largest / Vector256.Create(-8f));
-        var error = Error(source, rows, best, largest);
+        var best = Vector256<float>.Zero;
+        var least = Vector256.Create(float.PositiveInfinity);
         for (var n = FirstDivisor; n <= LastDivisor; n += DivisorStep)
         {
-            Try(RoundToBf16(largest / Vector256.Create(-n)), source, rows, largest, ref best, ref error);
-            Try(RoundToBf16(largest / Vector256.Create(n)), source, rows, largest, ref best, ref error);
+            var scale = RoundToBf16(largest / Vector256.Create(-n));
+            var error = Error(source, rows, scale, largest);
+            var better = Vector256.LessThan(error, least);
+            best = Vector256.ConditionalSelect(better, scale, best);
+            least = Vector256.ConditionalSelect(better, error, least);
         }
         best = Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(largest), Vector256.Create(Least)), Vector256<float>.One, best);
         for (var lane = 0; lane < Lanes; lane++)
@@ -63,15 +66,6 @@ public static unsafe class Int4Quantizer
             for (var lane = 0; lane < Lanes; lane++)
                 values[k * PanelLayout.Columns + lane] = (sbyte)rounded[lane];
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Try(Vector256<float> scale, float* source, int rows, Vector256<float> largest, ref Vector256<float> best, ref Vector256<float> error)
-    {
-        var found = Error(source, rows, scale, largest);
-        var better = Vector256.LessThan(found, error);
-        best = Vector256.ConditionalSelect(better, scale, best);
-        error = Vector256.ConditionalSelect(better, found, error);
     }
 
     /// <summary>Sum of squared errors, in units of the largest weight, whose square could overflow.</summary>

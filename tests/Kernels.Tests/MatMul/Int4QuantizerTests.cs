@@ -24,7 +24,7 @@ public unsafe class Int4QuantizerTests
                 for (var k = 0; k < weights.Length; k++)
                     Assert.InRange(values[(group * 32 + k) * PanelLayout.Columns + column], -8, 7);
                 found += weights.Select((weight, k) => Math.Pow(values[(group * 32 + k) * PanelLayout.Columns + column] * scale - weight, 2)).Sum();
-                best += Enumerable.Range(400, 600).SelectMany(n => (double[])[largest / n * 100, -largest / n * 100]).Min(candidate => Error(weights, candidate));
+                best += Enumerable.Range(400, 600).Min(n => Error(weights, -largest / n * 100));
                 nearest += Error(weights, Math.Abs(largest) / 7);
             }
         Assert.InRange(found, 0, 1.05 * best + 1e-9);
