@@ -27,7 +27,7 @@ internal static unsafe class ProductBench
     {
         using var axis = new ReductionAxis(Length, format == WeightFormat.Int4 ? WeightFormats.Int4Groups(Length) : 1, null, format);
         using var weights = new NativeBuffer<byte>(PanelLayout.PanelCount(columns) * PanelLayout.PanelBytes(format, axis.PaddedLength));
-        using var scales = new NativeBuffer<ushort>((long)axis.Groups * PanelLayout.PaddedColumns(columns));
+        using var scales = new NativeBuffer<ushort>(format.HasScaleTable() ? PanelLayout.PaddedColumns(columns) : 0);
         scales.Span.Fill(Bf16.Round(1e-3f));
         FillRandom(pool, weights);
         var matrix = new PackedMatrix(format, axis, columns, (nint)weights.Pointer, (nint)scales.Pointer);

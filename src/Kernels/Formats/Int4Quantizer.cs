@@ -23,16 +23,15 @@ public static unsafe class Int4Quantizer
     /// <param name="source">Row-major float32, 32 columns, finite: row 0 is the first block's Start.</param>
     /// <param name="blocks">Activation blocks of an int4 axis, in order.</param>
     /// <param name="values">Row-major int8 in [-8, 7], 32 columns, overwritten.</param>
-    /// <param name="scales">bfloat16 [blocks, stride], 32 columns of it overwritten; 1 for a group of zeros.</param>
-    /// <param name="stride">Elements between rows of <paramref name="scales"/>.</param>
+    /// <param name="scales">bfloat16 [blocks, 32], overwritten; 1 for a group of zeros.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void QuantizePanel(float* source, ReadOnlySpan<ActivationBlock> blocks, sbyte* values, ushort* scales, int stride)
+    public static void QuantizePanel(float* source, ReadOnlySpan<ActivationBlock> blocks, sbyte* values, ushort* scales)
     {
         for (var b = 0; b < blocks.Length; b++)
         {
             var first = (long)(blocks[b].Start - blocks[0].Start) * PanelLayout.Columns;
             for (var column = 0; column < PanelLayout.Columns; column += Lanes)
-                QuantizeGroup(source + first + column, blocks[b].Length, values + first + column, scales + (long)b * stride + column);
+                QuantizeGroup(source + first + column, blocks[b].Length, values + first + column, scales + b * PanelLayout.Columns + column);
         }
     }
 

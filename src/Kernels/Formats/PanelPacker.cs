@@ -48,9 +48,10 @@ public static unsafe class PanelPacker
 
     /// <summary>Packs int4 weights of one panel over a run of activation blocks.</summary>
     /// <param name="source">Row-major int8 in [-8, 7], 32 columns: row 0 is the first block's Start; absent columns zero.</param>
+    /// <param name="scales">bfloat16 [blocks, 32].</param>
     /// <param name="blocks">The activation blocks of an int4 axis to pack, in order.</param>
-    /// <param name="target">Receives the sum of their PaddedLength times 16 bytes.</param>
-    public static void PackInt4(sbyte* source, ReadOnlySpan<ActivationBlock> blocks, byte* target)
+    /// <param name="target">Receives <see cref="PanelLayout.Int4BlockBytes"/> for each block.</param>
+    public static void PackInt4(sbyte* source, ushort* scales, ReadOnlySpan<ActivationBlock> blocks, byte* target)
     {
         foreach (ref readonly var block in blocks)
         {
@@ -59,6 +60,9 @@ public static unsafe class PanelPacker
                 for (var column = 0; column < PanelLayout.Columns; column++)
                     for (var j = 0; j < ReductionAxis.Interleave; j++)
                         *target++ = (byte)(Int4At(rows, k + j, column, block.Length) | Int4At(rows, k + ReductionAxis.Interleave + j, column, block.Length) << 4);
+            new ReadOnlySpan<ushort>(scales, PanelLayout.Columns).CopyTo(new Span<ushort>(target, PanelLayout.Columns));
+            scales += PanelLayout.Columns;
+            target += PanelLayout.Columns * sizeof(ushort);
         }
     }
 

@@ -25,7 +25,7 @@ public static class WeightFormats
     /// <summary>Rows of int4 weights that share a scale; the last group of an axis may have fewer.</summary>
     public const int Int4Group = 32;
 
-    /// <summary>Bits of one weight, scales apart.</summary>
+    /// <summary>Bits of one weight without its scale.</summary>
     public static int ElementBits(this WeightFormat format) => format switch
     {
         WeightFormat.Int4 => 4,
@@ -37,9 +37,12 @@ public static class WeightFormats
 
     /// <summary>
     /// What an activation block is padded to: int8 weights keep 4 rows together in a lane (floats follow them); int4 weights
-    /// are padded to whole groups, so that a group is always 512 bytes.
+    /// are padded to whole groups, so that a group always has as many bytes.
     /// </summary>
     public static int RowPadding(this WeightFormat format) => format == WeightFormat.Int4 ? Int4Group : ReductionAxis.Interleave;
+
+    /// <summary>Whether a matrix has a table of scales beside its panels; int4 panels have theirs inside.</summary>
+    public static bool HasScaleTable(this WeightFormat format) => format == WeightFormat.Int8;
 
     /// <summary>Weight groups of an int4 matrix along an axis.</summary>
     public static int Int4Groups(int length) => (length + Int4Group - 1) / Int4Group;

@@ -48,7 +48,7 @@ internal static unsafe partial class Int4BlockProduct
         for (var i = 0; i < count; i++)
         {
             var weights = w.Weights;
-            for (var b = w.FirstBlock; b < w.EndBlock; b++, weights += Int4Panel.BlockBytes)
+            for (var b = w.FirstBlock; b < w.EndBlock; b++, weights += PanelLayout.Int4BlockBytes)
             {
                 var block = w.Blocks[b];
                 var values = x.Values + (long)rows[i] * x.Axis.PaddedLength + block.PaddedStart;
@@ -58,7 +58,7 @@ internal static unsafe partial class Int4BlockProduct
                     var dot = 0;
                     for (var k = 0; k < block.PaddedLength; k++)
                         dot += WeightAt(weights, k, column) * values[k];
-                    var weightScale = Bf16.Widen(w.Scales[(long)(block.Group - w.FirstGroup) * w.ScaleStride + column]);
+                    var weightScale = Bf16.Widen(((ushort*)(weights + PanelLayout.Int4WeightBytes))[column]);
                     ref var result = ref y[i * stride + column];
                     result = MathF.FusedMultiplyAdd(dot, scale * weightScale, result);
                 }

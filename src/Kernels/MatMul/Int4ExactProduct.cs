@@ -22,7 +22,7 @@ internal static unsafe class Int4ExactProduct
         for (var i = 0; i < count; i++)
         {
             var weights = w.Weights;
-            for (var b = w.FirstBlock; b < w.EndBlock; b++, weights += Int4Panel.BlockBytes)
+            for (var b = w.FirstBlock; b < w.EndBlock; b++, weights += PanelLayout.Int4BlockBytes)
             {
                 var block = w.Blocks[b];
                 var values = x.Floats + (long)rows[i] * x.Axis.PaddedLength + block.PaddedStart;
@@ -31,7 +31,7 @@ internal static unsafe class Int4ExactProduct
                     var sum = 0f;
                     for (var k = 0; k < block.PaddedLength; k++)
                         sum = MathF.FusedMultiplyAdd(values[k], Int4BlockProduct.WeightAt(weights, k, column), sum);
-                    var weightScale = Bf16.Widen(w.Scales[(long)(block.Group - w.FirstGroup) * w.ScaleStride + column]);
+                    var weightScale = Bf16.Widen(((ushort*)(weights + PanelLayout.Int4WeightBytes))[column]);
                     ref var result = ref y[i * stride + column];
                     result = MathF.FusedMultiplyAdd(sum, weightScale, result);
                 }

@@ -16,14 +16,11 @@ internal unsafe interface IInt8Product
 /// </summary>
 internal static unsafe class Int4Panel
 {
-    /// <summary>Bytes of one packed block.</summary>
-    public const int BlockBytes = WeightFormats.Int4Group * PanelLayout.Columns / 2;
-
     /// <summary>Blocks unpacked at a time: 4 KiB.</summary>
     private const int BlocksAtATime = 4;
 
     /// <summary>Bytes of one unpacked block.</summary>
-    private const int UnpackedBytes = 2 * BlockBytes;
+    private const int UnpackedBytes = 2 * PanelLayout.Int4WeightBytes;
 
     private const int Alignment = 64;
 
@@ -34,26 +31,30 @@ internal static unsafe class Int4Panel
     {
         var scratch = stackalloc byte[BlocksAtATime * UnpackedBytes + Alignment];
         scratch = (byte*)(((nuint)scratch + Alignment - 1) & ~(nuint)(Alignment - 1));
+        var packed = w.Weights;
         var run = w;
-        for (var first = w.FirstBlock; first < w.EndBlock; first = run.EndBlock)
+        run.Weights = scratch;
+        run.ScaleStride = PanelLayout.Int4BlockBytes / sizeof(ushort);
+        for (var first = w.FirstBlock; first < w.EndBlock;)
         {
             run.FirstBlock = first;
             run.EndBlock = Math.Min(first + BlocksAtATime, w.EndBlock);
-            var packed = w.Weights + (long)(first - w.FirstBlock) * BlockBytes;
-            run.Weights = scratch;
-            Unpack(packed, (run.EndBlock - first) * BlockBytes, scratch);
+            run.FirstGroup = w.Blocks[first].Group;
+            run.Scales = (ushort*)(packed + PanelLayout.Int4WeightBytes);
+            for (var target = scratch; first < run.EndBlock; first++, packed += PanelLayout.Int4BlockBytes, target += UnpackedBytes)
+                Unpack(packed, target);
             TProduct.Accumulate(run, x, rows, count, y, stride);
         }
     }
 
-    /// <summary>Writes int4 weights, stored as value + 8, in the int8 layout, as value + 128.</summary>
+    /// <summary>Writes a block of int4 weights, stored as value + 8, in the int8 layout, as value + 128.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Unpack(byte* packed, int bytes, byte* target)
+    private static void Unpack(byte* packed, byte* target)
     {
         const int QuadBytes = PanelLayout.Columns * ReductionAxis.Interleave;
         var four = Vector256.Create((byte)0x0F);
         var offset = Vector256.Create((byte)(PanelLayout.Offset - PanelLayout.Int4Offset));
-        for (var end = packed + bytes; packed < end; packed += QuadBytes, target += 2 * QuadBytes)
+        for (var end = packed + PanelLayout.Int4WeightBytes; packed < end; packed += QuadBytes, target += 2 * QuadBytes)
             for (var i = 0; i < QuadBytes; i += Vector256<byte>.Count)
             {
                 var both = Vector256.Load(packed + i);

@@ -13,6 +13,7 @@ namespace Grok1Cluster.Model.Store;
 /// down panel 0, down panel 1, ...                           [hidden rows of the block padded, 32] each
 /// down scales                                               bfloat16 [groups that the block touches, EmbeddingDim padded]
 /// </code>
+/// Formats without a table of scales leave those parts empty.
 /// Everything follows from the config and the formats; a store's manifest must agree with it.
 /// </summary>
 public sealed class ExpertLayout : IDisposable
@@ -99,7 +100,7 @@ public sealed class ExpertLayout : IDisposable
         var firstGroup = HiddenAxis.Blocks[firstActivation].Group;
         var groups = HiddenAxis.Blocks[endActivation - 1].Group - firstGroup + 1;
         var panels = PanelLayout.PanelCount(end - first);
-        var scaled = Format.IsQuantised() ? 1 : 0;
+        var scaled = Format.HasScaleTable() ? 1 : 0;
 
         var inputScales = Align(panels * 2 * InputPanelBytes);
         var downWeights = Align(inputScales + scaled * panels * 2 * InputAxis.Groups * PanelLayout.Columns * sizeof(ushort));

@@ -44,7 +44,7 @@ internal readonly unsafe struct SourcePanel
     /// <param name="blocks">The rows to pack.</param>
     /// <param name="format">Of the target.</param>
     /// <param name="target">Receives the packed rows.</param>
-    /// <param name="scales">For quantised formats: bfloat16 [weight groups that the blocks touch, scaleStride], 32 columns of it overwritten.</param>
+    /// <param name="scales">For int8: bfloat16 [weight groups that the blocks touch, scaleStride], 32 columns of it overwritten.</param>
     /// <param name="scaleStride">Elements between its rows.</param>
     /// <exception cref="ModelException">A product is too large for the format.</exception>
     public void Pack(sbyte* values, long stride, ReadOnlySpan<ActivationBlock> blocks, WeightFormat format, byte* target, ushort* scales, int scaleStride)
@@ -62,8 +62,9 @@ internal readonly unsafe struct SourcePanel
         {
             Check(PanelRules.FindBroken(floats.Span), format);
             using var quantised = new NativeBuffer<sbyte>((long)rows * PanelLayout.Columns);
-            Int4Quantizer.QuantizePanel(floats.Pointer, blocks, quantised.Pointer, scales, scaleStride);
-            PanelPacker.PackInt4(quantised.Pointer, blocks, target);
+            using var groupScales = new NativeBuffer<ushort>((long)blocks.Length * PanelLayout.Columns);
+            Int4Quantizer.QuantizePanel(floats.Pointer, blocks, quantised.Pointer, groupScales.Pointer);
+            PanelPacker.PackInt4(quantised.Pointer, groupScales.Pointer, blocks, target);
             return;
         }
         PanelPacker.PackFloat(floats.Pointer, blocks, format, target);

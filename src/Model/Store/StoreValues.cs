@@ -26,7 +26,7 @@ internal static class StoreValues
                 return $"panel {index}: {problem}";
         }
         reader.SkipTo(tensor.ScalesOffset);
-        return FindInPieces(reader, tensor.ScaleBytes, cancel, bytes => PanelRules.FindBrokenScale(tensor.Format, bytes));
+        return FindInPieces(reader, tensor.ScaleBytes, cancel, PanelRules.FindBrokenScale);
     }
 
     /// <param name="layout">The expert's layout.</param>
@@ -47,13 +47,13 @@ internal static class StoreValues
             if (PanelRules.FindBroken(layout.Format, rows, layout.Columns - index * PanelLayout.Columns, panel) is { } problem)
                 return $"down panel {index}: {problem}";
         }
-        if (!layout.Format.IsQuantised())
+        if (!layout.Format.HasScaleTable())
             return null;
         var input = bytes.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort));
-        if (PanelRules.FindBrokenScale(layout.Format, input) is { } inputProblem)
+        if (PanelRules.FindBrokenScale(input) is { } inputProblem)
             return $"gate and up scales: {inputProblem}";
         var down = bytes.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort));
-        return PanelRules.FindBrokenScale(layout.Format, down) is { } downProblem ? $"down scales: {downProblem}" : null;
+        return PanelRules.FindBrokenScale(down) is { } downProblem ? $"down scales: {downProblem}" : null;
     }
 
     private static string? FindInPieces(HashedFileReader reader, long length, CancellationToken cancel, Func<ReadOnlySpan<byte>, string?> find)

@@ -39,7 +39,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         }
         var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, panel, 1);
         FillWeights(ref random, tensor.Format, tensor.Axis!.Blocks, tensor.Rows, tensor.Columns - panel * PanelLayout.Columns, weights);
-        FillScales(ref random, tensor.Format, tensor.Rows, scales);
+        scales.Fill(Scale(tensor.Rows, Int8Deviation));
     }
 
     public void FillExpertBlock(ExpertLayout layout, int layer, int expert, ExpertBlock block, Span<byte> target)
@@ -52,10 +52,10 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         var downBytes = (int)block.DownPanelBytes;
         for (var panel = 0; panel < PanelLayout.PanelCount(layout.Columns); panel++)
             FillWeights(ref random, layout.Format, rows, layout.FeedForwardDim, layout.Columns - panel * PanelLayout.Columns, target.Slice((int)block.DownWeights + panel * downBytes, downBytes));
-        if (!layout.Format.IsQuantised())
+        if (!layout.Format.HasScaleTable())
             return;
-        FillScales(ref random, layout.Format, layout.Columns, MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))));
-        FillScales(ref random, layout.Format, layout.FeedForwardDim, MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))));
+        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))).Fill(Scale(layout.Columns, Int8Deviation));
+        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim, Int8Deviation));
     }
 
     /// <summary>The head of the embedding that <see cref="FillPlain"/> writes.</summary>
@@ -71,18 +71,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
             HeadPanel.Pack(source, head, columns, target, targetScales);
     }
 
-    private static void FillScales(ref SplitMix random, WeightFormat format, int rows, Span<ushort> scales)
-    {
-        const ushort Sign = 0x8000;
-        if (format != WeightFormat.Int4)
-        {
-            scales.Fill(Bf16.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows)))));
-            return;
-        }
-        var scale = Bf16.Round((float)(1 / (Int4Deviation * Math.Sqrt(rows))));
-        foreach (ref var target in scales)
-            target = (ushort)(scale ^ (random.Next() & Sign));
-    }
+    private static ushort Scale(int rows, double deviation) => Bf16.Round((float)(1 / (deviation * Math.Sqrt(rows))));
 
     /// <param name="random">Advanced by what is drawn.</param>
     /// <param name="format">Element format.</param>
@@ -95,6 +84,11 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         if (format.IsQuantised())
             foreach (ref var word in MemoryMarshal.Cast<byte, ulong>(target))
                 word = random.Next();
+        if (format == WeightFormat.Int4)
+        {
+            FinishInt4(ref random, blocks, rows, columns, target);
+            return;
+        }
         if (format == WeightFormat.Int8)
             // A packed 0 would be the weight -128, which a symmetric quantiser does not write.
             foreach (ref var weight in MemoryMarshal.Cast<byte, Vector256<byte>>(target))
@@ -104,7 +98,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         foreach (ref readonly var block in blocks)
             for (var k = 0; k < block.PaddedLength; k++, at++)
             {
-                if (format.IsQuantised() && k < block.Length && columns >= PanelLayout.Columns)
+                if (format == WeightFormat.Int8 && k < block.Length && columns >= PanelLayout.Columns)
                     continue;
                 for (var column = 0; column < PanelLayout.Columns; column++)
                 {
@@ -112,8 +106,6 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
                     var element = at * PanelLayout.Columns + column;
                     if (format == WeightFormat.Int8 && !inside)
                         target[(at / ReductionAxis.Interleave * PanelLayout.Columns + column) * ReductionAxis.Interleave + at % ReductionAxis.Interleave] = PanelLayout.Offset;
-                    else if (format == WeightFormat.Int4 && !inside)
-                        ClearInt4(target, at, column);
                     else if (format == WeightFormat.Float32)
                         MemoryMarshal.Cast<byte, float>(target)[element] = inside ? random.NextUniform() * deviation : 0f;
                     else if (format == WeightFormat.BFloat16)
@@ -122,11 +114,24 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
             }
     }
 
-    private static void ClearInt4(Span<byte> panel, int row, int column)
+    /// <summary>Scales of random sign, and weight 0 in the padding of a panel that holds random bytes.</summary>
+    private static void FinishInt4(ref SplitMix random, ReadOnlySpan<ActivationBlock> blocks, int rows, int columns, Span<byte> panel)
     {
-        var shift = row % 8 < 4 ? 0 : 4;
-        ref var both = ref panel[(row / 8 * PanelLayout.Columns + column) * 4 + row % 4];
-        both = (byte)(both & ~(0x0F << shift) | PanelLayout.Int4Offset << shift);
+        const ushort Sign = 0x8000;
+        var magnitude = Scale(rows, Int4Deviation);
+        foreach (ref readonly var block in blocks)
+        {
+            for (var k = columns < PanelLayout.Columns ? 0 : block.Length; k < block.PaddedLength; k++)
+                for (var column = k < block.Length ? columns : 0; column < PanelLayout.Columns; column++)
+                {
+                    var shift = k % 8 < 4 ? 0 : 4;
+                    ref var both = ref panel[(k / 8 * PanelLayout.Columns + column) * 4 + k % 4];
+                    both = (byte)(both & ~(0x0F << shift) | PanelLayout.Int4Offset << shift);
+                }
+            foreach (ref var scale in MemoryMarshal.Cast<byte, ushort>(panel[PanelLayout.Int4WeightBytes..PanelLayout.Int4BlockBytes]))
+                scale = (ushort)(magnitude ^ (random.Next() & Sign));
+            panel = panel[PanelLayout.Int4BlockBytes..];
+        }
     }
 
     /// <summary>SplitMix64 (Steele, Lea and Flood, 2014): one add, two multiplies a draw.</summary>

@@ -79,7 +79,7 @@ public unsafe class Int4QuantizerTests
         fixed (float* from = source)
         fixed (sbyte* to = values)
         fixed (ushort* s = scales)
-            Int4Quantizer.QuantizePanel(from, axis.Blocks, to, s, PanelLayout.Columns);
+            Int4Quantizer.QuantizePanel(from, axis.Blocks, to, s);
         return (axis, values, scales);
     }
 }

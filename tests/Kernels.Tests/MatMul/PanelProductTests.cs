@@ -171,8 +171,10 @@ public unsafe class PanelProductTests
                     var int8 = stackalloc byte[length * PanelLayout.Columns];
                     for (var k = 0; k < length; k++)
                         for (var column = 0; column < PanelLayout.Columns; column++)
-                            int8[(k / 4 * PanelLayout.Columns + column) * 4 + k % 4] = (byte)(Int4BlockProduct.WeightAt(w.Weights, k, column) + PanelLayout.Offset);
-                    PanelProduct.Accumulate(WeightFormat.Int8, w with { Weights = int8 }, x, r, count, y, stride);
+                            int8[(k / 4 * PanelLayout.Columns + column) * 4 + k % 4] =
+                                (byte)(Int4BlockProduct.WeightAt(w.Weights + k / 32 * PanelLayout.Int4BlockBytes, k % 32, column) + PanelLayout.Offset);
+                    var scales = (ushort*)(w.Weights + PanelLayout.Int4WeightBytes);
+                    PanelProduct.Accumulate(WeightFormat.Int8, w with { Weights = int8, Scales = scales, ScaleStride = PanelLayout.Int4BlockBytes / 2 }, x, r, count, y, stride);
                 }, rows);
                 TestNumbers.SameBits(expected, fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
                     PanelProduct.Accumulate(WeightFormat.Int4, w, x, r, count, y, stride), rows), $"{activations}, {rows.Length} rows");

@@ -53,8 +53,12 @@ internal sealed unsafe class ProductFixture : IDisposable
                 var values = new sbyte[length * PanelLayout.Columns];
                 for (var k = 0; k < length; k++)
                     bytes.AsSpan(k * columns + first, present).CopyTo(values.AsSpan(k * PanelLayout.Columns));
+                ushort[] scales = [.. Enumerable.Range(0, groups).SelectMany(group => _scales.Span.Slice(group * padded + first, PanelLayout.Columns).ToArray())];
+                for (var i = 0; i < scales.Length; i++)
+                    scales[i] = i % PanelLayout.Columns < present ? scales[i] : Bf16.Round(1f);
                 fixed (sbyte* source = values)
-                    PanelPacker.PackInt4(source, Axis.Blocks, target);
+                fixed (ushort* s = scales)
+                    PanelPacker.PackInt4(source, s, Axis.Blocks, target);
                 continue;
             }
             Array.Clear(panelFloats);
@@ -71,7 +75,7 @@ internal sealed unsafe class ProductFixture : IDisposable
                     WeightFormat.BFloat16 => Bf16.Widen(Bf16.Round(floats[k * columns + column])),
                     _ => floats[k * columns + column],
                 };
-        Matrix = new PackedMatrix(weights, Axis, columns, (nint)_weights.Pointer, weights.IsQuantised() ? (nint)_scales.Pointer : 0);
+        Matrix = new PackedMatrix(weights, Axis, columns, (nint)_weights.Pointer, weights.HasScaleTable() ? (nint)_scales.Pointer : 0);
 
         X = new Activations(Axis, activations);
         X.Resize(rows);

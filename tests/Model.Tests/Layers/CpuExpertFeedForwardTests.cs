@@ -6,6 +6,7 @@ using Grok1Cluster.Model.Store;
 namespace Grok1Cluster.Model.Tests.Layers;
 
 /// <summary>The expert feed-forward against double precision, and what must not change its bits.</summary>
+[Collection(nameof(CpuExpertFeedForwardTests))]
 public unsafe class CpuExpertFeedForwardTests
 {
     // Relative to the RMS of the output. float32 sums of at most 176 terms; bfloat16 weights of 8 bits; hidden
@@ -190,3 +191,7 @@ public unsafe class CpuExpertFeedForwardTests
             Assert.InRange(Math.Abs(expected[i] - actual[i]), 0, ExactTolerance * rms);
     }
 }
+
+/// <summary>Alone, because one of its tests counts what the whole process allocates.</summary>
+[CollectionDefinition(nameof(CpuExpertFeedForwardTests), DisableParallelization = true)]
+public sealed class CpuExpertFeedForwardCollection;

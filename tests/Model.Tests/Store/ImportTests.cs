@@ -30,7 +30,6 @@ public sealed unsafe class ImportTests : IDisposable
         int gateGroups = store.Manifest.Groups.Gate, downGroups = store.Manifest.Groups.Down;
         var input = new PackedReader(format, config.EmbeddingDim, gateGroups, null);
         var hidden = new PackedReader(format, config.FeedForwardDim, downGroups, width);
-        var quantised = format is WeightFormat.Int8 or WeightFormat.Int4;
         if (format == WeightFormat.Int4)
             Assert.Equal(((config.EmbeddingDim + 31) / 32, (config.FeedForwardDim + 31) / 32), (gateGroups, downGroups));
         double error = 0, power = 0;
@@ -56,10 +55,12 @@ public sealed unsafe class ImportTests : IDisposable
                             for (var row = 0; row < config.EmbeddingDim; row++)
                                 Check(bytes, side == 0 ? gate : up, expert, row, column,
                                     input.Weight(bytes[(panel * inputBytes)..], 0, row, (column - first) % 32),
-                                    scales + (input.Group(row) * 32 + (column - first) % 32) * 2);
+                                    format == WeightFormat.Int4
+                                        ? panel * inputBytes + PackedReader.Int4ScaleAt(0, row, (column - first) % 32)
+                                        : scales + (input.Group(row) * 32 + (column - first) % 32) * 2);
                         }
 
-                    var start = Align(Align(2 * panels * inputBytes) + (quantised ? 2 * panels * gateGroups * 64 : 0));
+                    var start = Align(Align(2 * panels * inputBytes) + (format == WeightFormat.Int8 ? 2 * panels * gateGroups * 64 : 0));
                     var downBytes = hidden.PanelBytes(first, end);
                     var padded = (config.EmbeddingDim + 31) / 32 * 32;
                     var downScales = Align(start + padded / 32 * downBytes);
@@ -67,9 +68,11 @@ public sealed unsafe class ImportTests : IDisposable
                         for (var column = 0; column < config.EmbeddingDim; column++)
                             Check(bytes, down, expert, row, column,
                                 hidden.Weight(bytes[(start + column / 32 * downBytes)..], first, row, column % 32),
-                                downScales + ((hidden.Group(row) - hidden.Group(first)) * padded + column) * 2);
+                                format == WeightFormat.Int4
+                                    ? start + column / 32 * downBytes + PackedReader.Int4ScaleAt(first, row, column % 32)
+                                    : downScales + ((hidden.Group(row) - hidden.Group(first)) * padded + column) * 2);
                     var groupsTouched = hidden.Group(end - 1) - hidden.Group(first) + 1;
-                    bytes = bytes[Align(downScales + (quantised ? groupsTouched * padded * 2 : 0))..];
+                    bytes = bytes[Align(downScales + (format == WeightFormat.Int8 ? groupsTouched * padded * 2 : 0))..];
                 }
                 Assert.Equal(0, bytes.Length);
             }
