@@ -7,7 +7,7 @@ using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Kernels.Bench;
 
-/// <summary>int8 weights times int8 activation blocks: few rows over a gibibyte of weights, many rows over one expert's.</summary>
+/// <summary>int8 and int4 weights times int8 activation blocks: few rows over a gibibyte of int8 weights, many rows over one expert's.</summary>
 internal static unsafe class ProductBench
 {
     private const int Length = 6144;
@@ -16,18 +16,21 @@ internal static unsafe class ProductBench
 
     public static void Run(ComputePool pool)
     {
-        Measure(pool, WideColumns, [1, 2, 3, 4, 5, 6, 8]);
-        Measure(pool, ExpertColumns, [8, 16, 64, 512]);
+        foreach (var format in (WeightFormat[])[WeightFormat.Int8, WeightFormat.Int4])
+        {
+            Measure(pool, format, WideColumns, [1, 2, 3, 4, 5, 6, 8]);
+            Measure(pool, format, ExpertColumns, [8, 16, 64, 512]);
+        }
     }
 
-    private static void Measure(ComputePool pool, int columns, int[] rowCounts)
+    private static void Measure(ComputePool pool, WeightFormat format, int columns, int[] rowCounts)
     {
-        using var axis = new ReductionAxis(Length, 1);
-        using var weights = new NativeBuffer<byte>(PanelLayout.PanelCount(columns) * PanelLayout.PanelBytes(WeightFormat.Int8, axis.PaddedLength));
-        using var scales = new NativeBuffer<ushort>(PanelLayout.PaddedColumns(columns));
+        using var axis = new ReductionAxis(Length, format == WeightFormat.Int4 ? WeightFormats.Int4Groups(Length) : 1, null, format);
+        using var weights = new NativeBuffer<byte>(PanelLayout.PanelCount(columns) * PanelLayout.PanelBytes(format, axis.PaddedLength));
+        using var scales = new NativeBuffer<ushort>(format.HasScaleTable() ? PanelLayout.PaddedColumns(columns) : 0);
         scales.Span.Fill(Bf16.Round(1e-3f));
         FillRandom(pool, weights);
-        var matrix = new PackedMatrix(WeightFormat.Int8, axis, columns, (nint)weights.Pointer, (nint)scales.Pointer);
+        var matrix = new PackedMatrix(format, axis, columns, (nint)weights.Pointer, (nint)scales.Pointer);
         using var activations = new Activations(axis, ActivationFormat.Int8Blocks);
         using var product = new MatrixProduct();
         foreach (var rows in rowCounts)
@@ -37,7 +40,8 @@ internal static unsafe class ProductBench
             var random = new Random(1);
             for (var row = 0; row < rows; row++)
                 activations.Set(row, [.. Enumerable.Range(0, Length).Select(_ => random.NextSingle() - 0.5f)]);
-            Roofs.Compare(pool, $"product {rows} x {Length} x {columns}", matrix.WeightBytes, 2L * rows * matrix.WeightBytes, () =>
+            var bytes = matrix.WeightBytes + scales.Length * sizeof(ushort);
+            Roofs.Compare(pool, $"{format} {rows} x {Length} x {columns}", bytes, 2L * rows * Length * columns, () =>
             {
                 product.Add(matrix, y.Pointer);
                 product.Run(pool, activations);

@@ -46,7 +46,7 @@ public sealed class CommandLineTests
         { ["plan", "--like", "grok-1", "--model", "demo"], "give one of --like and --model" },
         { ["import", "only-a-source"], "Required argument 'DST' missing for command: 'import' (see: grok1 import --help)" },
         { ["import", "", "x"], "SRC is empty" },
-        { ["import", "x", "y", "--weights", "int4"], "--weights: 'int4' is not one of int8, bf16, f32" },
+        { ["import", "x", "y", "--weights", "int3"], "--weights: 'int3' is not one of int8, int4, bf16, f32" },
         { ["import", "x", "y", "--tiles", "/no/plan.json:worker-0"], "--tiles: '/no/plan.json:worker-0' is not none, or an existing plan file" },
         { ["synth", "x", "--layers", "-1"], "--layers: '-1' is not a whole number of 1 or more" },
         { ["synth", "x", "--layers", "2000"], "LayerCount (num_hidden_layers) is 2000, allowed are 1 to 1024" },

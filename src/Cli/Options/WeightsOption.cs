@@ -8,11 +8,11 @@ internal static class WeightsOption
 {
     private static readonly Dictionary<string, WeightFormat> Formats = new()
     {
-        ["int8"] = WeightFormat.Int8, ["bf16"] = WeightFormat.BFloat16, ["f32"] = WeightFormat.Float32,
+        ["int8"] = WeightFormat.Int8, ["int4"] = WeightFormat.Int4, ["bf16"] = WeightFormat.BFloat16, ["f32"] = WeightFormat.Float32,
     };
 
     /// <returns>Null stands for int8.</returns>
     public static FormattedOption<WeightFormat?> Create() => new("--weights",
         TextFormats.Optional(new TextFormat<WeightFormat>(string.Join('|', Formats.Keys), $"one of {string.Join(", ", Formats.Keys)}", Formats.TryGetValue)),
-        null, "format of the experts, attention and head (default: int8)");
+        null, "format of the experts, attention and head; with int4, attention and head are int8 (default: int8)");
 }

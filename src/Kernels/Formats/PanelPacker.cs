@@ -46,6 +46,29 @@ public static unsafe class PanelPacker
                 PackQuadScalar(source + (block.Start + k) * stride, stride, columns, Math.Min(ReductionAxis.Interleave, block.Length - k), target);
     }
 
+    /// <summary>Packs int4 weights of one panel over a run of activation blocks.</summary>
+    /// <param name="source">Row-major int8 in [-8, 7], 32 columns: row 0 is the first block's Start; absent columns zero.</param>
+    /// <param name="scales">bfloat16 [blocks, 32].</param>
+    /// <param name="blocks">The activation blocks of an int4 axis to pack, in order.</param>
+    /// <param name="target">Receives <see cref="PanelLayout.Int4BlockBytes"/> for each block.</param>
+    public static void PackInt4(sbyte* source, ushort* scales, ReadOnlySpan<ActivationBlock> blocks, byte* target)
+    {
+        foreach (ref readonly var block in blocks)
+        {
+            var rows = source + (long)(block.Start - blocks[0].Start) * PanelLayout.Columns;
+            for (var k = 0; k < block.PaddedLength; k += 2 * ReductionAxis.Interleave)
+                for (var column = 0; column < PanelLayout.Columns; column++)
+                    for (var j = 0; j < ReductionAxis.Interleave; j++)
+                        *target++ = (byte)(Int4At(rows, k + j, column, block.Length) | Int4At(rows, k + ReductionAxis.Interleave + j, column, block.Length) << 4);
+            new ReadOnlySpan<ushort>(scales, PanelLayout.Columns).CopyTo(new Span<ushort>(target, PanelLayout.Columns));
+            scales += PanelLayout.Columns;
+            target += PanelLayout.Columns * sizeof(ushort);
+        }
+    }
+
+    private static int Int4At(sbyte* rows, int row, int column, int length) =>
+        (row < length ? rows[(long)row * PanelLayout.Columns + column] : 0) + PanelLayout.Int4Offset;
+
     /// <summary>Packs float weights of one panel, as float32 or rounded to bfloat16.</summary>
     /// <param name="source">Row-major float32 [axis.Length, 32]: the panel's columns, absent columns zero.</param>
     /// <param name="blocks">The activation blocks to pack, in order; <paramref name="source"/> starts at the first one's Start.</param>
@@ -70,7 +93,7 @@ public static unsafe class PanelPacker
                 Bf16.Round(values, new Span<ushort>(target, count));
                 new Span<ushort>(target, padded)[count..].Clear();
             }
-            target += (long)padded * format.ElementBytes();
+            target += (long)padded * format.ElementBits() / 8;
         }
     }
 

@@ -7,12 +7,12 @@ namespace Grok1Cluster.Kernels.MatMul;
 /// <param name="Axis">The reduction axis, K.</param>
 /// <param name="Columns">Output columns, N.</param>
 /// <param name="Weights">PanelCount(Columns) panels, one after the other.</param>
-/// <param name="Scales">bfloat16 [Axis.Groups, PaddedColumns(Columns)]; zero for float formats.</param>
+/// <param name="Scales">bfloat16 [Axis.Groups, PaddedColumns(Columns)]; zero where the format has no table of scales.</param>
 public sealed unsafe record PackedMatrix(WeightFormat Format, ReductionAxis Axis, int Columns, nint Weights, nint Scales)
 {
     public int PanelCount => PanelLayout.PanelCount(Columns);
 
-    /// <summary>Bytes of weights, scales apart.</summary>
+    /// <summary>Bytes of the panels, a table of scales apart.</summary>
     public long WeightBytes => PanelCount * PanelLayout.PanelBytes(Format, Axis.PaddedLength);
 
     /// <summary>The operands of one panel over the whole axis.</summary>

@@ -10,7 +10,7 @@ public unsafe struct PanelOperands
     /// <summary>The panel's weights at the first block (see <see cref="PanelLayout"/>).</summary>
     public byte* Weights;
 
-    /// <summary>bfloat16 scales of the panel's 32 columns for weight group <see cref="FirstGroup"/>; null for float formats.</summary>
+    /// <summary>bfloat16 scales of the panel's 32 columns for weight group <see cref="FirstGroup"/>; null where there is no table of scales.</summary>
     public ushort* Scales;
 
     /// <summary>Elements between the scales of one weight group and the next.</summary>

@@ -22,6 +22,12 @@ public static unsafe class PanelProduct
             case (WeightFormat.Int8, ActivationFormat.Float32):
                 Int8ExactProduct.Accumulate(w, x, rows, count, y, stride);
                 break;
+            case (WeightFormat.Int4, ActivationFormat.Int8Blocks):
+                Int4BlockProduct.Accumulate(w, x, rows, count, y, stride);
+                break;
+            case (WeightFormat.Int4, ActivationFormat.Float32):
+                Int4ExactProduct.Accumulate(w, x, rows, count, y, stride);
+                break;
             case (WeightFormat.BFloat16, ActivationFormat.Float32):
                 FloatProduct<BFloat16Weights>.Accumulate(w, x, rows, count, y, stride);
                 break;

@@ -8,7 +8,7 @@ namespace Grok1Cluster.Model.Store;
 
 /// <summary>
 /// Packs a checkpoint's tensors. The int8 values and bfloat16 scales of the source are kept bit for bit when the store is
-/// int8; float stores get <c>value * scale</c> in float32. Every value is checked as it passes.
+/// int8; float stores get <c>value * scale</c> in float32, and int4 experts are quantised from that. Every value is checked as it passes.
 /// </summary>
 public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSource, IDisposable
 {
@@ -41,9 +41,7 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
             if (panel == 0)
                 source.CheckValues(0, source.ValueCount);
             var matrix = new SourcePanel(source, 0, firstColumn, tensor.Columns);
-            matrix.Pack(matrix.Values, matrix.Stride, tensor.Axis!.Blocks, tensor.Format, target);
-            if (tensor.Format.IsQuantised())
-                matrix.CopyScales(0, tensor.Axis.Groups, targetScales, PanelLayout.Columns);
+            matrix.Pack(matrix.Values, matrix.Stride, tensor.Axis!.Blocks, tensor.Format, target, targetScales, PanelLayout.Columns);
         }
     }
 
@@ -82,9 +80,8 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
         {
             var index = panel * 2 + side;
             var matrix = new SourcePanel(source, expert, block.FirstColumn + panel * PanelLayout.Columns, block.FirstColumn + block.Width);
-            matrix.Pack(columns + panel * PanelLayout.Columns, block.Width, layout.InputAxis.Blocks, layout.Format, target + index * layout.InputPanelBytes);
-            if (layout.Format.IsQuantised())
-                matrix.CopyScales(0, layout.InputAxis.Groups, (ushort*)(target + block.InputScales) + index * layout.InputAxis.Groups * PanelLayout.Columns, PanelLayout.Columns);
+            matrix.Pack(columns + panel * PanelLayout.Columns, block.Width, layout.InputAxis.Blocks, layout.Format, target + index * layout.InputPanelBytes,
+                (ushort*)(target + block.InputScales) + index * layout.InputAxis.Groups * PanelLayout.Columns, PanelLayout.Columns);
         }
     }
 
@@ -96,9 +93,8 @@ public sealed unsafe class CheckpointSource(ICheckpoint checkpoint) : IStoreSour
         for (var panel = 0; panel < PanelLayout.PanelCount(layout.Columns); panel++)
         {
             var matrix = new SourcePanel(source, expert, panel * PanelLayout.Columns, layout.Columns);
-            matrix.Pack(matrix.Values, matrix.Stride, rows, layout.Format, target + block.DownWeights + panel * block.DownPanelBytes);
-            if (layout.Format.IsQuantised())
-                matrix.CopyScales(block.FirstGroup, block.Groups, (ushort*)(target + block.DownScales) + panel * PanelLayout.Columns, PanelLayout.PaddedColumns(layout.Columns));
+            matrix.Pack(matrix.Values, matrix.Stride, rows, layout.Format, target + block.DownWeights + panel * block.DownPanelBytes,
+                (ushort*)(target + block.DownScales) + panel * PanelLayout.Columns, PanelLayout.PaddedColumns(layout.Columns));
         }
     }
 

@@ -34,13 +34,13 @@ public sealed record DenseTensor(TensorRole Role, int Layer, int Rows, int Colum
         }
     }
 
-    /// <summary>Bytes of the elements, scales apart.</summary>
+    /// <summary>Bytes of the elements, a table of scales apart.</summary>
     public long WeightBytes => IsPacked
         ? PanelLayout.PanelCount(Columns) * PanelLayout.PanelBytes(Format, Axis!.PaddedLength)
         : (long)Rows * Columns * sizeof(float);
 
-    /// <summary>bfloat16 [Axis.Groups, PaddedColumns]; 0 for float formats.</summary>
-    public long ScaleBytes => IsPacked && Format.IsQuantised() ? (long)Axis!.Groups * PanelLayout.PaddedColumns(Columns) * sizeof(ushort) : 0;
+    /// <summary>bfloat16 [Axis.Groups, PaddedColumns]; 0 without a table of scales.</summary>
+    public long ScaleBytes => IsPacked && Format.HasScaleTable() ? (long)Axis!.Groups * PanelLayout.PaddedColumns(Columns) * sizeof(ushort) : 0;
 
     /// <summary>Bytes from the start of the file to the scales.</summary>
     public long ScalesOffset => Align(Offset + WeightBytes);

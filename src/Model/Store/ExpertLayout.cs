@@ -13,6 +13,7 @@ namespace Grok1Cluster.Model.Store;
 /// down panel 0, down panel 1, ...                           [hidden rows of the block padded, 32] each
 /// down scales                                               bfloat16 [groups that the block touches, EmbeddingDim padded]
 /// </code>
+/// Formats without a table of scales leave those parts empty.
 /// Everything follows from the config and the formats; a store's manifest must agree with it.
 /// </summary>
 public sealed class ExpertLayout : IDisposable
@@ -33,8 +34,8 @@ public sealed class ExpertLayout : IDisposable
         BlockWidth = blockWidth;
         Columns = config.EmbeddingDim;
         FeedForwardDim = config.FeedForwardDim;
-        InputAxis = new ReductionAxis(config.EmbeddingDim, gateGroups);
-        HiddenAxis = new ReductionAxis(config.FeedForwardDim, downGroups, blockWidth);
+        InputAxis = new ReductionAxis(config.EmbeddingDim, gateGroups, null, format);
+        HiddenAxis = new ReductionAxis(config.FeedForwardDim, downGroups, blockWidth, format);
         _blocks = new ExpertBlock[(config.FeedForwardDim + blockWidth - 1) / blockWidth];
         for (var i = 0; i < _blocks.Length; i++)
             _blocks[i] = LayOut(i);
@@ -99,7 +100,7 @@ public sealed class ExpertLayout : IDisposable
         var firstGroup = HiddenAxis.Blocks[firstActivation].Group;
         var groups = HiddenAxis.Blocks[endActivation - 1].Group - firstGroup + 1;
         var panels = PanelLayout.PanelCount(end - first);
-        var scaled = Format.IsQuantised() ? 1 : 0;
+        var scaled = Format.HasScaleTable() ? 1 : 0;
 
         var inputScales = Align(panels * 2 * InputPanelBytes);
         var downWeights = Align(inputScales + scaled * panels * 2 * InputAxis.Groups * PanelLayout.Columns * sizeof(ushort));

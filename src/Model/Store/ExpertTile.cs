@@ -49,7 +49,7 @@ public sealed unsafe class ExpertTile : IDisposable
     internal PanelOperands InputPanel(int block, int index) => new()
     {
         Weights = Start(block) + index * Layout.InputPanelBytes,
-        Scales = Layout.Format.IsQuantised() ? (ushort*)(Start(block) + Layout.Blocks[block].InputScales) + index * Layout.InputAxis.Groups * PanelLayout.Columns : null,
+        Scales = Layout.Format.HasScaleTable() ? (ushort*)(Start(block) + Layout.Blocks[block].InputScales) + index * Layout.InputAxis.Groups * PanelLayout.Columns : null,
         ScaleStride = PanelLayout.Columns,
         FirstGroup = 0,
         Blocks = Layout.InputAxis.BlockPointer,
@@ -64,7 +64,7 @@ public sealed unsafe class ExpertTile : IDisposable
         return new PanelOperands
         {
             Weights = Start(block) + layout.DownWeights + panel * layout.DownPanelBytes,
-            Scales = Layout.Format.IsQuantised() ? (ushort*)(Start(block) + layout.DownScales) + panel * PanelLayout.Columns : null,
+            Scales = Layout.Format.HasScaleTable() ? (ushort*)(Start(block) + layout.DownScales) + panel * PanelLayout.Columns : null,
             ScaleStride = PanelLayout.PaddedColumns(Layout.Columns),
             FirstGroup = layout.FirstGroup,
             Blocks = Layout.HiddenAxis.BlockPointer,

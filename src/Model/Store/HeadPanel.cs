@@ -20,7 +20,7 @@ internal static unsafe class HeadPanel
             for (var k = 0; k < tensor.Rows; k++)
                 floats.Pointer[(long)k * PanelLayout.Columns + column] = row[k];
         }
-        if (!tensor.Format.IsQuantised())
+        if (!tensor.Format.HasScaleTable())
         {
             PanelPacker.PackFloat(floats.Pointer, tensor.Axis!.Blocks, tensor.Format, target);
             return;

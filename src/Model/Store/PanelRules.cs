@@ -1,11 +1,13 @@
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.Numerics;
 using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
 
 /// <summary>
-/// What packed weights and scales must satisfy: int8 never -128, floats finite, padding zero, scales finite and greater than 0.
+/// What packed weights and scales must satisfy: int8 never -128, floats finite, padding zero, scales finite and greater
+/// than 0; int4 scales may be negative, and every int4 value is allowed.
 /// The searches over whole panels are vectorised; only padding, of which there is little, is looked at one by one.
 /// </summary>
 internal static unsafe class PanelRules
@@ -20,6 +22,8 @@ internal static unsafe class PanelRules
     /// <param name="panel">[padded rows of the blocks, 32] as <see cref="PanelLayout"/> has them.</param>
     public static string? FindBroken(WeightFormat format, ReadOnlySpan<ActivationBlock> blocks, int columns, ReadOnlySpan<byte> panel)
     {
+        if (format == WeightFormat.Int4)
+            return FindBrokenInt4Scale(panel) ?? FindPadding(format, blocks, columns, panel);
         var bad = format switch
         {
             WeightFormat.Int8 => panel.IndexOf((byte)0),
@@ -48,7 +52,19 @@ internal static unsafe class PanelRules
     {
         var bits = MemoryMarshal.Cast<byte, ushort>(scales);
         var bad = bits.IndexOfAnyExceptInRange((ushort)0x0001, (ushort)0x7F7F);
-        return bad < 0 ? null : $"scale {bad} is {BitConverter.UInt32BitsToSingle((uint)bits[bad] << 16)}, it must be finite and greater than 0";
+        return bad < 0 ? null : $"scale {bad} is {Bf16.Widen(bits[bad])}, it must be finite and greater than 0";
+    }
+
+    private static string? FindBrokenInt4Scale(ReadOnlySpan<byte> panel)
+    {
+        for (var block = 0; block < panel.Length / PanelLayout.Int4BlockBytes; block++)
+        {
+            var scales = MemoryMarshal.Cast<byte, ushort>(panel.Slice(block * PanelLayout.Int4BlockBytes + PanelLayout.Int4WeightBytes, PanelLayout.Columns * sizeof(ushort)));
+            for (var column = 0; column < scales.Length; column++)
+                if ((scales[column] & 0x7FFF) is 0 or >= 0x7F80)
+                    return $"the scale of group {block}, column {column} is {Bf16.Widen(scales[column])}, it must be finite and not 0";
+        }
+        return null;
     }
 
     private static string? FindPadding(WeightFormat format, ReadOnlySpan<ActivationBlock> blocks, int columns, ReadOnlySpan<byte> panel)
@@ -66,6 +82,7 @@ internal static unsafe class PanelRules
 
     private static bool IsZero(WeightFormat format, ReadOnlySpan<byte> panel, int row, int column) => format switch
     {
+        WeightFormat.Int4 => (panel[row / 32 * PanelLayout.Int4BlockBytes + (row % 32 / 8 * PanelLayout.Columns + column) * 4 + row % 4] >> (row % 8 < 4 ? 0 : 4) & 0x0F) == PanelLayout.Int4Offset,
         WeightFormat.Int8 => panel[(row / ReductionAxis.Interleave * PanelLayout.Columns + column) * ReductionAxis.Interleave + row % ReductionAxis.Interleave] == PanelLayout.Offset,
         WeightFormat.BFloat16 => MemoryMarshal.Cast<byte, ushort>(panel)[row * PanelLayout.Columns + column] == 0,
         _ => MemoryMarshal.Cast<byte, uint>(panel)[row * PanelLayout.Columns + column] == 0,

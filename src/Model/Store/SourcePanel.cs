@@ -35,26 +35,46 @@ internal readonly unsafe struct SourcePanel
 
     private long Rows => _tensor.Shape[^2];
 
-    /// <summary>Packs a run of activation blocks; float formats get <c>value * scale</c>.</summary>
+    /// <summary>
+    /// Packs a run of activation blocks. int8 keeps values and scales; float formats get <c>value * scale</c>, and int4 is
+    /// quantised from it.
+    /// </summary>
     /// <param name="values">Row 0 of the panel, here or in a copy.</param>
     /// <param name="stride">Elements between its rows.</param>
     /// <param name="blocks">The rows to pack.</param>
     /// <param name="format">Of the target.</param>
     /// <param name="target">Receives the packed rows.</param>
+    /// <param name="scales">For int8: bfloat16 [weight groups that the blocks touch, scaleStride], 32 columns of it overwritten.</param>
+    /// <param name="scaleStride">Elements between its rows.</param>
     /// <exception cref="ModelException">A product is too large for the format.</exception>
-    public void Pack(sbyte* values, long stride, ReadOnlySpan<ActivationBlock> blocks, WeightFormat format, byte* target)
+    public void Pack(sbyte* values, long stride, ReadOnlySpan<ActivationBlock> blocks, WeightFormat format, byte* target, ushort* scales, int scaleStride)
     {
-        if (format.IsQuantised())
+        if (format == WeightFormat.Int8)
         {
             PanelPacker.PackInt8(values, stride, Columns, blocks, target);
+            CopyScales(blocks[0].Group, blocks[^1].Group - blocks[0].Group + 1, scales, scaleStride);
             return;
         }
-        int first = blocks[0].Start, end = blocks[^1].Start + blocks[^1].Length;
-        using var floats = new NativeBuffer<float>((long)(end - first) * PanelLayout.Columns);
-        Dequantise(values, stride, first, end, floats.Pointer);
+        int first = blocks[0].Start, rows = blocks[^1].Start + blocks[^1].Length - first;
+        using var floats = new NativeBuffer<float>((long)rows * PanelLayout.Columns);
+        Dequantise(values, stride, first, first + rows, floats.Pointer);
+        if (format == WeightFormat.Int4)
+        {
+            Check(PanelRules.FindBroken(floats.Span), format);
+            using var quantised = new NativeBuffer<sbyte>((long)rows * PanelLayout.Columns);
+            using var groupScales = new NativeBuffer<ushort>((long)blocks.Length * PanelLayout.Columns);
+            Int4Quantizer.QuantizePanel(floats.Pointer, blocks, quantised.Pointer, groupScales.Pointer);
+            PanelPacker.PackInt4(quantised.Pointer, groupScales.Pointer, blocks, target);
+            return;
+        }
         PanelPacker.PackFloat(floats.Pointer, blocks, format, target);
-        var rows = blocks[^1].PaddedStart + blocks[^1].PaddedLength - blocks[0].PaddedStart;
-        if (PanelRules.FindBroken(format, blocks, Columns, new ReadOnlySpan<byte>(target, checked((int)PanelLayout.PanelBytes(format, rows)))) is { } problem)
+        var padded = blocks[^1].PaddedStart + blocks[^1].PaddedLength - blocks[0].PaddedStart;
+        Check(PanelRules.FindBroken(format, blocks, Columns, new ReadOnlySpan<byte>(target, checked((int)PanelLayout.PanelBytes(format, padded)))), format);
+    }
+
+    private void Check(string? problem, WeightFormat format)
+    {
+        if (problem is not null)
             throw new ModelException($"{_tensor.File}: {_tensor.Name}: as {format}, columns from {_firstColumn}: {problem}; fetch the file again, or import as int8");
     }
 
@@ -63,7 +83,7 @@ internal readonly unsafe struct SourcePanel
     /// <param name="groups">How many.</param>
     /// <param name="target">[groups, targetStride] bfloat16, 32 columns of it overwritten.</param>
     /// <param name="targetStride">Elements between its rows.</param>
-    public void CopyScales(int firstGroup, int groups, ushort* target, int targetStride)
+    private void CopyScales(int firstGroup, int groups, ushort* target, int targetStride)
     {
         for (var group = 0; group < groups; group++)
             for (var column = 0; column < PanelLayout.Columns; column++)

@@ -14,8 +14,11 @@ public readonly record struct ExpertSlice(int Layer, int Expert, int Start, int 
 /// <summary>How a store is written.</summary>
 public sealed record StoreBuildOptions
 {
-    /// <summary>Format of the expert and attention matrices and of the packed head.</summary>
+    /// <summary>Format of the experts, and of attention and the packed head but for int4.</summary>
     public WeightFormat Weights { get; init; } = WeightFormat.Int8;
+
+    /// <summary>Format of attention and the packed head: int8 beside int4 experts, where four bits would cost most and save least.</summary>
+    public WeightFormat DenseWeights => Weights == WeightFormat.Int4 ? WeightFormat.Int8 : Weights;
 
     /// <summary>The slices to hold, of a worker's share, without the coordinator's tensors; null: the whole model.</summary>
     public IReadOnlyList<ExpertSlice>? Slices { get; init; }
@@ -61,6 +64,8 @@ public static class StoreBuilder
         var groups = new StoreGroups(
             1, quantised && config.QueryDim % 8 == 0 ? 8 : 1, quantised ? DenseLayout.ChooseHeadGroups(config.EmbeddingDim) : 1,
             1, quantised && config.FeedForwardDim % 8 == 0 ? 8 : 1);
+        if (options.Weights == WeightFormat.Int4)
+            groups = WithInt4Experts(groups, config);
         var identity = $"synth:{seed}:{options.Weights}:{JsonSerializer.Serialize(config, StoreJson.Options)}";
         return Build(new SyntheticSource(seed), config, groups, Hash(Encoding.UTF8.GetBytes(identity)), identity, null, target, options, progress, cancel);
     }
@@ -69,7 +74,7 @@ public static class StoreBuilder
         IStoreSource source, Grok1Config config, StoreGroups groups, string fingerprint, string sourceIdentity, string? tokenizer,
         string target, StoreBuildOptions options, IProgress<StoreProgress>? progress, CancellationToken cancel)
     {
-        using var dense = new DenseLayout(config, options.Weights, groups);
+        using var dense = new DenseLayout(config, options.DenseWeights, groups);
         using var experts = new ExpertLayout(config, options.Weights, groups.Gate, groups.Down, ExpertLayout.ChooseBlockWidth(config.FeedForwardDim));
         var share = ChooseShare(config, experts, options);
         var writer = new StoreWriter(source, share, dense, experts, progress);
@@ -86,7 +91,7 @@ public static class StoreBuilder
             Fingerprint = fingerprint,
             Config = config,
             ExpertWeights = options.Weights,
-            DenseWeights = options.Weights,
+            DenseWeights = options.DenseWeights,
             ExpertBlockWidth = experts.BlockWidth,
             Groups = groups,
             Dense = denseFile,
@@ -161,8 +166,15 @@ public static class StoreBuilder
         var gate = Groups(TensorRole.ExpertGate);
         if (Groups(TensorRole.ExpertUp) is var up && up != gate)
             throw new ModelException($"ExpertUp has {up} scale groups, ExpertGate has {gate}; they must agree");
-        return new StoreGroups(query, Groups(TensorRole.AttentionOutput), DenseLayout.ChooseHeadGroups(checkpoint.Config.EmbeddingDim), gate, Groups(TensorRole.ExpertDown));
+        var groups = new StoreGroups(query, Groups(TensorRole.AttentionOutput), DenseLayout.ChooseHeadGroups(checkpoint.Config.EmbeddingDim), gate, Groups(TensorRole.ExpertDown));
+        return weights == WeightFormat.Int4 ? WithInt4Experts(groups, checkpoint.Config) : groups;
     }
+
+    private static StoreGroups WithInt4Experts(StoreGroups groups, Grok1Config config) => groups with
+    {
+        Gate = WeightFormats.Int4Groups(config.EmbeddingDim),
+        Down = WeightFormats.Int4Groups(config.FeedForwardDim),
+    };
 
     /// <summary>Norms and routers are small, differ in every model, and are at hand in every share.</summary>
     private static unsafe string Fingerprint(ICheckpoint checkpoint, WeightFormat weights)

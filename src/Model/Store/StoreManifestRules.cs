@@ -1,4 +1,5 @@
 using System.Buffers;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Config;
 
 namespace Grok1Cluster.Model.Store;
@@ -20,13 +21,16 @@ internal static class StoreManifestRules
         Grok1ConfigRules.Check(manifest.Config, path);
         var (config, groups) = (manifest.Config, manifest.Groups);
         var errors = new List<string>();
-        foreach (var (name, count, length) in new[]
+        var int4 = manifest.ExpertWeights == WeightFormat.Int4;
+        foreach (var (name, count, length, fixedGroups) in new[]
         {
-            ("attentionInput", groups.AttentionInput, config.EmbeddingDim), ("attentionOutput", groups.AttentionOutput, config.QueryDim),
-            ("head", groups.Head, config.EmbeddingDim), ("gate", groups.Gate, config.EmbeddingDim), ("down", groups.Down, config.FeedForwardDim),
+            ("attentionInput", groups.AttentionInput, config.EmbeddingDim, false), ("attentionOutput", groups.AttentionOutput, config.QueryDim, false),
+            ("head", groups.Head, config.EmbeddingDim, false), ("gate", groups.Gate, config.EmbeddingDim, int4), ("down", groups.Down, config.FeedForwardDim, int4),
         })
-            if (count < 1 || length % count != 0)
+            if (fixedGroups ? count != WeightFormats.Int4Groups(length) : count < 1 || length % count != 0)
                 errors.Add($"{name} has {count} weight groups along an axis of {length}");
+        if (manifest.DenseWeights == WeightFormat.Int4)
+            errors.Add("denseWeights is int4, which only experts can be");
         if (manifest.ExpertBlockWidth is not (32 or 64 or 128))
             errors.Add($"expertBlockWidth is {manifest.ExpertBlockWidth}, allowed are 32, 64, 128");
         if (!IsSha256(manifest.Fingerprint))

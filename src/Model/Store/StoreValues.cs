@@ -47,7 +47,7 @@ internal static class StoreValues
             if (PanelRules.FindBroken(layout.Format, rows, layout.Columns - index * PanelLayout.Columns, panel) is { } problem)
                 return $"down panel {index}: {problem}";
         }
-        if (!layout.Format.IsQuantised())
+        if (!layout.Format.HasScaleTable())
             return null;
         var input = bytes.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort));
         if (PanelRules.FindBrokenScale(input) is { } inputProblem)

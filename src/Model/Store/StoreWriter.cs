@@ -99,7 +99,7 @@ public sealed class StoreWriter
 
     private void WritePacked(StagedFileWriter file, DenseTensor tensor, CancellationToken cancel)
     {
-        int panels = PanelLayout.PanelCount(tensor.Columns), groups = tensor.Format.IsQuantised() ? tensor.Axis!.Groups : 0;
+        int panels = PanelLayout.PanelCount(tensor.Columns), groups = tensor.Format.HasScaleTable() ? tensor.Axis!.Groups : 0;
         var weights = new byte[PanelLayout.PanelBytes(tensor.Format, tensor.Axis!.PaddedLength)];
         var panelScales = new ushort[groups * PanelLayout.Columns];
         var stride = PanelLayout.PaddedColumns(tensor.Columns);

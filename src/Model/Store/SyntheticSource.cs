@@ -15,6 +15,9 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
     /// <summary>Standard deviation of a uniform int8 in [-127, 127].</summary>
     private const double Int8Deviation = 73.6;
 
+    /// <summary>Root mean square of a uniform int4 in [-8, 7], whose scales' signs are drawn so that its mean of -1/2 cancels.</summary>
+    private const double Int4Deviation = 4.64;
+
     public void FillPlain(DenseTensor tensor, int first, int end, Span<float> target)
     {
         var norm = tensor.Rows == 1;
@@ -36,7 +39,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         }
         var random = new SplitMix(seed, (int)tensor.Role, tensor.Layer, panel, 1);
         FillWeights(ref random, tensor.Format, tensor.Axis!.Blocks, tensor.Rows, tensor.Columns - panel * PanelLayout.Columns, weights);
-        scales.Fill(Scale(tensor.Rows));
+        scales.Fill(Scale(tensor.Rows, Int8Deviation));
     }
 
     public void FillExpertBlock(ExpertLayout layout, int layer, int expert, ExpertBlock block, Span<byte> target)
@@ -49,10 +52,10 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
         var downBytes = (int)block.DownPanelBytes;
         for (var panel = 0; panel < PanelLayout.PanelCount(layout.Columns); panel++)
             FillWeights(ref random, layout.Format, rows, layout.FeedForwardDim, layout.Columns - panel * PanelLayout.Columns, target.Slice((int)block.DownWeights + panel * downBytes, downBytes));
-        if (!layout.Format.IsQuantised())
+        if (!layout.Format.HasScaleTable())
             return;
-        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))).Fill(Scale(layout.Columns));
-        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim));
+        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.InputScales, block.Panels * 2 * layout.InputAxis.Groups * PanelLayout.Columns * sizeof(ushort))).Fill(Scale(layout.Columns, Int8Deviation));
+        MemoryMarshal.Cast<byte, ushort>(target.Slice((int)block.DownScales, block.Groups * PanelLayout.PaddedColumns(layout.Columns) * sizeof(ushort))).Fill(Scale(layout.FeedForwardDim, Int8Deviation));
     }
 
     /// <summary>The head of the embedding that <see cref="FillPlain"/> writes.</summary>
@@ -68,7 +71,7 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
             HeadPanel.Pack(source, head, columns, target, targetScales);
     }
 
-    private static ushort Scale(int rows) => Bf16.Round((float)(1 / (Int8Deviation * Math.Sqrt(rows))));
+    private static ushort Scale(int rows, double deviation) => Bf16.Round((float)(1 / (deviation * Math.Sqrt(rows))));
 
     /// <param name="random">Advanced by what is drawn.</param>
     /// <param name="format">Element format.</param>
@@ -78,14 +81,18 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
     /// <param name="target">The panel.</param>
     private static void FillWeights(ref SplitMix random, WeightFormat format, ReadOnlySpan<ActivationBlock> blocks, int rows, int columns, Span<byte> target)
     {
-        if (format == WeightFormat.Int8)
-        {
+        if (format.IsQuantised())
             foreach (ref var word in MemoryMarshal.Cast<byte, ulong>(target))
                 word = random.Next();
+        if (format == WeightFormat.Int4)
+        {
+            FinishInt4(ref random, blocks, rows, columns, target);
+            return;
+        }
+        if (format == WeightFormat.Int8)
             // A packed 0 would be the weight -128, which a symmetric quantiser does not write.
             foreach (ref var weight in MemoryMarshal.Cast<byte, Vector256<byte>>(target))
                 weight = Vector256.Max(weight, Vector256<byte>.One);
-        }
         var deviation = 1f / MathF.Sqrt(rows);
         var at = 0;
         foreach (ref readonly var block in blocks)
@@ -105,6 +112,26 @@ public sealed unsafe class SyntheticSource(long seed) : IStoreSource
                         MemoryMarshal.Cast<byte, ushort>(target)[element] = inside ? Bf16.Round(random.NextUniform() * deviation) : (ushort)0;
                 }
             }
+    }
+
+    /// <summary>Scales of random sign, and weight 0 in the padding of a panel that holds random bytes.</summary>
+    private static void FinishInt4(ref SplitMix random, ReadOnlySpan<ActivationBlock> blocks, int rows, int columns, Span<byte> panel)
+    {
+        const ushort Sign = 0x8000;
+        var magnitude = Scale(rows, Int4Deviation);
+        foreach (ref readonly var block in blocks)
+        {
+            for (var k = columns < PanelLayout.Columns ? 0 : block.Length; k < block.PaddedLength; k++)
+                for (var column = k < block.Length ? columns : 0; column < PanelLayout.Columns; column++)
+                {
+                    var shift = k % 8 < 4 ? 0 : 4;
+                    ref var both = ref panel[(k / 8 * PanelLayout.Columns + column) * 4 + k % 4];
+                    both = (byte)(both & ~(0x0F << shift) | PanelLayout.Int4Offset << shift);
+                }
+            foreach (ref var scale in MemoryMarshal.Cast<byte, ushort>(panel[PanelLayout.Int4WeightBytes..PanelLayout.Int4BlockBytes]))
+                scale = (ushort)(magnitude ^ (random.Next() & Sign));
+            panel = panel[PanelLayout.Int4BlockBytes..];
+        }
     }
 
     /// <summary>SplitMix64 (Steele, Lea and Flood, 2014): one add, two multiplies a draw.</summary>

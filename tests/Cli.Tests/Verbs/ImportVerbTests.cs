@@ -11,6 +11,7 @@ public sealed class ImportVerbTests : IDisposable
 
     [Theory]
     [InlineData("int8")]
+    [InlineData("int4")]
     [InlineData("bf16")]
     [InlineData("f32")]
     public async Task A_checkpoint_becomes_a_sound_store(string weights)

@@ -13,6 +13,7 @@ public sealed class SynthVerbTests : IDisposable
 
     [Theory]
     [InlineData("int8")]
+    [InlineData("int4")]
     [InlineData("bf16")]
     [InlineData("f32")]
     public async Task Random_weights_of_the_geometry_asked_for_are_a_sound_store(string weights)

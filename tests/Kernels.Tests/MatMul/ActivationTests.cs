@@ -10,10 +10,12 @@ public unsafe class ActivationTests
     [Fact]
     public void The_quantiser_has_the_values_scales_and_sums_of_its_scalar_twin()
     {
-        foreach (var (length, groups, width) in ((int, int, int?)[])[(1, 1, null), (7, 1, null), (129, 1, null), (176, 8, null), (176, 8, 32), (1000, 8, 128), (6144, 8, null)])
+        foreach (var (length, groups, width, format) in ((int, int, int?, WeightFormat)[])[
+            (1, 1, null, WeightFormat.Int8), (7, 1, null, WeightFormat.Int8), (129, 1, null, WeightFormat.Int8), (176, 8, null, WeightFormat.Int8), (176, 8, 32, WeightFormat.Int8),
+            (1000, 8, 128, WeightFormat.Int8), (6144, 8, null, WeightFormat.Int8), (1, 1, null, WeightFormat.Int4), (176, 6, 64, WeightFormat.Int4), (6144, 192, null, WeightFormat.Int4)])
             foreach (var (kind, x) in Rows(length))
             {
-                using var axis = new ReductionAxis(length, groups, width);
+                using var axis = new ReductionAxis(length, groups, width, format);
                 var fast = new Quantised(axis);
                 var twin = new Quantised(axis);
                 ActivationQuantizer.Quantize(x, axis, fast.Values.Pointer, fast.Scales.Pointer, fast.Sums.Pointer);

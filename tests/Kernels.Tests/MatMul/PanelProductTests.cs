@@ -158,6 +158,31 @@ public unsafe class PanelProductTests
     }
 
     [Fact]
+    public void Int4_weights_have_the_bits_of_int8_weights_with_the_same_values()
+    {
+        foreach (var activations in (ActivationFormat[])[ActivationFormat.Float32, ActivationFormat.Int8Blocks])
+        {
+            using var fixture = new ProductFixture(WeightFormat.Int4, activations, 1000, 0, 128, 33, 5);
+            foreach (var rows in (int[][])[[3], [0, 1, 2, 3, 4]])
+            {
+                var expected = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                {
+                    var length = x.Axis.PaddedLength;
+                    var int8 = stackalloc byte[length * PanelLayout.Columns];
+                    for (var k = 0; k < length; k++)
+                        for (var column = 0; column < PanelLayout.Columns; column++)
+                            int8[(k / 4 * PanelLayout.Columns + column) * 4 + k % 4] =
+                                (byte)(Int4BlockProduct.WeightAt(w.Weights + k / 32 * PanelLayout.Int4BlockBytes, k % 32, column) + PanelLayout.Offset);
+                    var scales = (ushort*)(w.Weights + PanelLayout.Int4WeightBytes);
+                    PanelProduct.Accumulate(WeightFormat.Int8, w with { Weights = int8, Scales = scales, ScaleStride = PanelLayout.Int4BlockBytes / 2 }, x, r, count, y, stride);
+                }, rows);
+                TestNumbers.SameBits(expected, fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                    PanelProduct.Accumulate(WeightFormat.Int4, w, x, r, count, y, stride), rows), $"{activations}, {rows.Length} rows");
+            }
+        }
+    }
+
+    [Fact]
     public void Quantised_activations_and_float_weights_are_refused()
     {
         using var fixture = new ProductFixture(WeightFormat.BFloat16, ActivationFormat.Int8Blocks, 64, 1, null, 32, 1);

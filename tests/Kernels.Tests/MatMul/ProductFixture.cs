@@ -6,8 +6,8 @@ using Grok1Cluster.Kernels.Numerics;
 namespace Grok1Cluster.Kernels.Tests.MatMul;
 
 /// <summary>
-/// A packed weight matrix and rows of activations. Weights are random with runs of +127 and -127, so that pairs of products
-/// reach their extremes; weight scales lie between 1e-10 and 1e10. Row 1 of the activations alternates between its
+/// A packed weight matrix and rows of activations. Weights are random with runs of +127 and -127 (int4: 7 and -8), so that
+/// pairs of products reach their extremes; weight scales lie between 1e-10 and 1e10, of either sign for int4. Row 1 of the activations alternates between its
 /// extremes, row 2 has a block of zeros, row 3 is huge and row 4 tiny.
 /// </summary>
 internal sealed unsafe class ProductFixture : IDisposable
@@ -17,7 +17,9 @@ internal sealed unsafe class ProductFixture : IDisposable
 
     public ProductFixture(WeightFormat weights, ActivationFormat activations, int length, int groups, int? expertBlockWidth, int columns, int rows, bool extremes = true)
     {
-        Axis = new ReductionAxis(length, groups, expertBlockWidth);
+        var int4 = weights == WeightFormat.Int4;
+        groups = int4 ? WeightFormats.Int4Groups(length) : groups;
+        Axis = new ReductionAxis(length, groups, expertBlockWidth, weights);
         var panels = PanelLayout.PanelCount(columns);
         var padded = PanelLayout.PaddedColumns(columns);
         var random = new Random(length * 1000 + columns);
@@ -27,11 +29,12 @@ internal sealed unsafe class ProductFixture : IDisposable
         Dense = new double[length, columns];
 
         var bytes = new sbyte[length * columns];
+        var (least, most) = int4 ? (-8, 7) : (-127, 127);
         for (var i = 0; i < bytes.Length; i++)
-            bytes[i] = (sbyte)(extremes && i / columns / 7 % 3 == 0 ? (i % 2 == 0 ? 127 : -127) : random.Next(-127, 128));
+            bytes[i] = (sbyte)(extremes && i / columns / 7 % 3 == 0 ? (i % 2 == 0 ? most : least) : random.Next(least, most + 1));
         for (var group = 0; group < groups; group++)
             for (var column = 0; column < columns; column++)
-                _scales.Span[group * padded + column] = Bf16.Round((float)((random.NextDouble() + 0.5) * (extremes ? Math.Pow(10, random.Next(-10, 11)) : 0.01)));
+                _scales.Span[group * padded + column] = Bf16.Round((float)((random.NextDouble() + 0.5) * (extremes ? Math.Pow(10, random.Next(-10, 11)) : 0.01) * (int4 && random.Next(2) == 0 ? -1 : 1)));
         var floats = TestNumbers.Normal(length * columns, columns);
 
         var panelFloats = new float[length * PanelLayout.Columns];
@@ -45,6 +48,19 @@ internal sealed unsafe class ProductFixture : IDisposable
                     PanelPacker.PackInt8(source + first, columns, present, Axis.Blocks, target);
                 continue;
             }
+            if (int4)
+            {
+                var values = new sbyte[length * PanelLayout.Columns];
+                for (var k = 0; k < length; k++)
+                    bytes.AsSpan(k * columns + first, present).CopyTo(values.AsSpan(k * PanelLayout.Columns));
+                ushort[] scales = [.. Enumerable.Range(0, groups).SelectMany(group => _scales.Span.Slice(group * padded + first, PanelLayout.Columns).ToArray())];
+                for (var i = 0; i < scales.Length; i++)
+                    scales[i] = i % PanelLayout.Columns < present ? scales[i] : Bf16.Round(1f);
+                fixed (sbyte* source = values)
+                fixed (ushort* s = scales)
+                    PanelPacker.PackInt4(source, s, Axis.Blocks, target);
+                continue;
+            }
             Array.Clear(panelFloats);
             for (var k = 0; k < length; k++)
                 floats.AsSpan(k * columns + first, present).CopyTo(panelFloats.AsSpan(k * PanelLayout.Columns));
@@ -55,11 +71,11 @@ internal sealed unsafe class ProductFixture : IDisposable
             for (var column = 0; column < columns; column++)
                 Dense[k, column] = weights switch
                 {
-                    WeightFormat.Int8 => bytes[k * columns + column] * (double)Bf16.Widen(_scales.Span[k / Axis.GroupLength * padded + column]),
+                    WeightFormat.Int8 or WeightFormat.Int4 => bytes[k * columns + column] * (double)Bf16.Widen(_scales.Span[k / Axis.GroupLength * padded + column]),
                     WeightFormat.BFloat16 => Bf16.Widen(Bf16.Round(floats[k * columns + column])),
                     _ => floats[k * columns + column],
                 };
-        Matrix = new PackedMatrix(weights, Axis, columns, (nint)_weights.Pointer, weights.IsQuantised() ? (nint)_scales.Pointer : 0);
+        Matrix = new PackedMatrix(weights, Axis, columns, (nint)_weights.Pointer, weights.HasScaleTable() ? (nint)_scales.Pointer : 0);
 
         X = new Activations(Axis, activations);
         X.Resize(rows);

@@ -26,9 +26,23 @@ internal static unsafe class ProductPaths
         .. Only(AvxVnni.IsSupported, "AVX-VNNI", Int8BlockProduct.AccumulateVnni),
     ]);
 
+    public static readonly Product Int4Blocks = new("int4 x int8 blocks", WeightFormat.Int4, ActivationFormat.Int8Blocks, Int4BlockProduct.AccumulateScalar,
+    [
+        ("picked", Int4BlockProduct.Accumulate),
+        ("Vector128", Int4BlockProduct.AccumulateVector128),
+        .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", Int4BlockProduct.AccumulateAvx2),
+        .. Only(AvxVnni.IsSupported, "AVX-VNNI", Int4BlockProduct.AccumulateVnni),
+    ]);
+
     public static readonly Product[] All =
     [
         Int8Blocks,
+        Int4Blocks,
+        new("int4 x float32", WeightFormat.Int4, ActivationFormat.Float32, Int4ExactProduct.AccumulateScalar,
+        [
+            ("picked", Int4ExactProduct.Accumulate),
+            ("Vector128", Int4ExactProduct.AccumulateVector128),
+        ]),
         new("int8 x float32", WeightFormat.Int8, ActivationFormat.Float32, Int8ExactProduct.AccumulateScalar,
         [
             ("picked", Int8ExactProduct.Accumulate),

@@ -43,6 +43,8 @@ public sealed class HostileManifestTests : IDisposable
         { "expertWeights", "\"int3\"", "not a manifest" },
         { "expertWeights", "0", "not a manifest" },
         { "expertWeights", "\"float32\"", "its layout has" },
+        { "expertWeights", "\"int4\"", "weight groups|its layout has" },
+        { "denseWeights", "\"int4\"", "denseWeights is int4" },
         { "expertBlockWidth", "0", "expertBlockWidth is 0" },
         { "expertBlockWidth", "-32", "expertBlockWidth is -32" },
         { "expertBlockWidth", "64", "runs of blocks|block hashes" },

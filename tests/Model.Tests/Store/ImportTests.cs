@@ -22,7 +22,7 @@ public sealed unsafe class ImportTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Imports))]
-    public void Every_expert_weight_and_scale_is_the_checkpoints_bit_for_bit(string name, WeightFormat format)
+    public void Every_expert_weight_and_scale_is_the_checkpoints_or_the_nearest_of_four_bits(string name, WeightFormat format)
     {
         using var checkpoint = Ckpt0Checkpoint.Open(Path.Combine(Repository.TestData, name));
         using var store = ModelStore.Open(_stores.Import(checkpoint, "s", new StoreBuildOptions { Weights = format }));
@@ -30,6 +30,9 @@ public sealed unsafe class ImportTests : IDisposable
         int gateGroups = store.Manifest.Groups.Gate, downGroups = store.Manifest.Groups.Down;
         var input = new PackedReader(format, config.EmbeddingDim, gateGroups, null);
         var hidden = new PackedReader(format, config.FeedForwardDim, downGroups, width);
+        if (format == WeightFormat.Int4)
+            Assert.Equal(((config.EmbeddingDim + 31) / 32, (config.FeedForwardDim + 31) / 32), (gateGroups, downGroups));
+        double error = 0, power = 0;
         int[] layers = [0, config.LayerCount - 1];
         foreach (var layer in layers)
         {
@@ -52,7 +55,9 @@ public sealed unsafe class ImportTests : IDisposable
                             for (var row = 0; row < config.EmbeddingDim; row++)
                                 Check(bytes, side == 0 ? gate : up, expert, row, column,
                                     input.Weight(bytes[(panel * inputBytes)..], 0, row, (column - first) % 32),
-                                    scales + (input.Group(row) * 32 + (column - first) % 32) * 2);
+                                    format == WeightFormat.Int4
+                                        ? panel * inputBytes + PackedReader.Int4ScaleAt(0, row, (column - first) % 32)
+                                        : scales + (input.Group(row) * 32 + (column - first) % 32) * 2);
                         }
 
                     var start = Align(Align(2 * panels * inputBytes) + (format == WeightFormat.Int8 ? 2 * panels * gateGroups * 64 : 0));
@@ -63,7 +68,9 @@ public sealed unsafe class ImportTests : IDisposable
                         for (var column = 0; column < config.EmbeddingDim; column++)
                             Check(bytes, down, expert, row, column,
                                 hidden.Weight(bytes[(start + column / 32 * downBytes)..], first, row, column % 32),
-                                downScales + ((hidden.Group(row) - hidden.Group(first)) * padded + column) * 2);
+                                format == WeightFormat.Int4
+                                    ? start + column / 32 * downBytes + PackedReader.Int4ScaleAt(first, row, column % 32)
+                                    : downScales + ((hidden.Group(row) - hidden.Group(first)) * padded + column) * 2);
                     var groupsTouched = hidden.Group(end - 1) - hidden.Group(first) + 1;
                     bytes = bytes[Align(downScales + (format == WeightFormat.Int8 ? groupsTouched * padded * 2 : 0))..];
                 }
@@ -71,9 +78,22 @@ public sealed unsafe class ImportTests : IDisposable
             }
         }
 
+        Assert.InRange(Math.Sqrt(error), 0, 0.09 * Math.Sqrt(power));
+
         void Check(ReadOnlySpan<byte> block, SourceTensor source, int expert, int row, int column, float found, int scaleAt)
         {
             var (value, scale) = Source(source, expert, row, column);
+            if (format == WeightFormat.Int4)
+            {
+                var (expected, step) = (Expected(value, scale, WeightFormat.Float32), BitConverter.UInt32BitsToSingle((uint)BitConverter.ToUInt16(block[scaleAt..]) << 16));
+                // A scale is at least 1 / 9 of the largest weight: 7 then stands for up to 9, and -8 for -9.
+                var clipped = found switch { 7 => 2.05f, -8 => 1.05f, _ => 0.501f };
+                if (found is < -8 or > 7 || step == 0 || Math.Abs(found * step - expected) > clipped * Math.Abs(step))
+                    Assert.Fail($"{source.Name} expert {expert} [{row}, {column}]: found {found} steps of {step}, the source has {expected}");
+                error += Math.Pow(found * step - expected, 2);
+                power += Math.Pow(expected, 2);
+                return;
+            }
             if (format == WeightFormat.Int8 ? found != value || BitConverter.ToUInt16(block[scaleAt..]) != scale : found != Expected(value, scale, format))
                 Assert.Fail($"{source.Name} expert {expert} [{row}, {column}]: found {found}, the source has {value}");
         }
@@ -86,6 +106,9 @@ public sealed unsafe class ImportTests : IDisposable
         using var checkpoint = Ckpt0Checkpoint.Open(Path.Combine(Repository.TestData, name));
         using var store = ModelStore.Open(_stores.Import(checkpoint, "s", new StoreBuildOptions { Weights = format }));
         using var dense = store.OpenDense();
+        if (format == WeightFormat.Int4)
+            format = WeightFormat.Int8; // Four bits are for experts alone.
+        Assert.Equal(format, store.Manifest.DenseWeights);
         foreach (var tensor in store.DenseLayout.Tensors.Where(tensor => !tensor.IsPacked && tensor.Role != TensorRole.Embedding))
         {
             using var source = checkpoint.Open(tensor.Role, tensor.Layer);

@@ -12,6 +12,7 @@ public sealed class SynthesisTests : IDisposable
     public void Dispose() => _stores.Dispose();
 
     [Theory]
+    [InlineData(WeightFormat.Int4)]
     [InlineData(WeightFormat.Int8)]
     [InlineData(WeightFormat.BFloat16)]
     [InlineData(WeightFormat.Float32)]

@@ -114,6 +114,8 @@ public sealed class VerificationTests : IDisposable
     [InlineData(WeightFormat.BFloat16, 0, new byte[] { 0x80, 0x7F }, "gate panel 0: the weight in packed row 0, column 0 is not finite")]
     [InlineData(WeightFormat.Float32, 4, new byte[] { 1, 0, 0xC0, 0xFF }, "gate panel 0: the weight in packed row 0, column 1 is not finite")]
     [InlineData(WeightFormat.Int8, -1, new byte[] { 0x7F }, "down scales: scale")]
+    [InlineData(WeightFormat.Int4, 518, new byte[] { 0, 0x80 }, "gate panel 0: the scale of group 0, column 3 is -0")]
+    [InlineData(WeightFormat.Int4, 576 + 512, new byte[] { 0x80, 0xFF }, "gate panel 0: the scale of group 1, column 0 is -")]
     public void A_bad_value_in_an_expert_is_found_though_all_hashes_agree(WeightFormat format, int position, byte[] bytes, string expected)
     {
         var path = _stores.Synthesise("s", 1, new StoreBuildOptions { Weights = format });
@@ -125,6 +127,7 @@ public sealed class VerificationTests : IDisposable
     }
 
     [Theory]
+    [InlineData(WeightFormat.Int4)]
     [InlineData(WeightFormat.Int8)]
     [InlineData(WeightFormat.BFloat16)]
     [InlineData(WeightFormat.Float32)]
@@ -134,7 +137,7 @@ public sealed class VerificationTests : IDisposable
         using var store = ModelStore.Open(path);
         var last = store.ExpertLayout.Blocks[^1];
         Assert.Equal(24, last.Width);
-        var column = 30 * (format == WeightFormat.Int8 ? 4 : format.ElementBytes());
+        var column = 30 * (format.IsQuantised() ? 4 : format.ElementBits() / 8);
         StoreFixture.Change(Path.Combine(path, "experts/layer-00-expert-0.bin"), store.ExpertLayout.Bytes(0, store.ExpertLayout.Blocks.Count - 1) + column, 1);
         StoreFixture.Rehash(path);
         Assert.Contains("gate panel 0: the padding in packed row 0, column 30 is not zero", Assert.Single(StoreFixture.Verify(path).Problems));
