@@ -131,12 +131,13 @@ internal sealed class FrameSender(ConnectionSocket socket, StreamTable streams)
     public ValueTask<FlushResult> FlushAsync(StreamOutput output, CancellationToken cancellationToken)
     {
         ValueTask<FlushResult> flush;
+        Exception? refused = null;
         lock (_gate)
         {
             if (!output.Dead)
             {
                 output.FlushWritten();
-                Open(output, FrameFlags.None);
+                refused = Open(output, FrameFlags.None);
                 Queue(output);
                 Pump();
             }
@@ -148,6 +149,7 @@ internal sealed class FrameSender(ConnectionSocket socket, StreamTable streams)
                 flush = IsDrained(output) ? ValueTask.FromResult(default(FlushResult)) : output.Await(cancellationToken);
         }
         EndWaits();
+        TellRefused(output, refused);
         return flush;
     }
 
@@ -156,6 +158,7 @@ internal sealed class FrameSender(ConnectionSocket socket, StreamTable streams)
     /// <param name="trailers">Sent after the body; where nothing has been sent and there is no body, END_STREAM goes with the head and these must be empty.</param>
     public void End(StreamOutput output, HeaderList trailers)
     {
+        Exception? refused;
         lock (_gate)
         {
             if (output.Dead || output.Ending is not null)
@@ -163,7 +166,7 @@ internal sealed class FrameSender(ConnectionSocket socket, StreamTable streams)
             output.FlushWritten();
             output.Ending = trailers;
             var headAlone = output.Head is not null && output.Unsent == 0 && trailers.Count == 0;
-            Open(output, headAlone ? FrameFlags.EndStream : FrameFlags.None);
+            refused = Open(output, headAlone ? FrameFlags.EndStream : FrameFlags.None);
             if (headAlone)
                 EndLocal(output);
             else if (IsDrained(output))
@@ -173,6 +176,7 @@ internal sealed class FrameSender(ConnectionSocket socket, StreamTable streams)
             Pump();
         }
         EndWaits();
+        TellRefused(output, refused);
     }
 
     /// <summary>Breaks the stream off for a reason, which who waits for it is told; with <paramref name="tell"/> so is the peer, where it knows the stream.</summary>
@@ -221,20 +225,29 @@ internal sealed class FrameSender(ConnectionSocket socket, StreamTable streams)
         _blockedEvent.Set();
     }
 
-    /// <summary>Sends the head unless it was sent; an output that cannot send any more dies.</summary>
-    private void Open(StreamOutput output, FrameFlags flags)
+    /// <summary>Sends the head unless it was sent. An output that cannot send any more dies, and the result says why.</summary>
+    private Exception? Open(StreamOutput output, FrameFlags flags)
     {
-        if (_failure is not null)
-            output.Kill(_failure);
-        else if (output.Head is null)
-            return;
-        else if (!streams.TryOpen(output.Stream))
-            output.Kill(new Http2Exception(ErrorCode.RefusedStream, "the connection takes no new streams"));
-        else
+        Exception? refused = _failure;
+        if (refused is null && output.Head is null)
+            return null;
+        if (refused is null && !streams.TryOpen(output.Stream))
+            refused = new Http2Exception(ErrorCode.RefusedStream, "the connection takes no new streams");
+        if (refused is null)
         {
-            Headers(output.Stream.Id, output.Head, flags);
+            Headers(output.Stream.Id, output.Head!, flags);
             output.Head = null;
         }
+        else
+            output.Kill(refused);
+        return refused;
+    }
+
+    /// <summary>A stream that was never opened is in no table, so nobody else would tell it that its connection is gone.</summary>
+    private static void TellRefused(StreamOutput output, Exception? refused)
+    {
+        if (refused is not null && output.Stream.Id == 0)
+            output.Stream.OnBroken(refused);
     }
 
     private void SendEnd(StreamOutput output)

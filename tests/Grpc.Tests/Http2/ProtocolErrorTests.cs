@@ -70,7 +70,7 @@ public class ProtocolErrorTests
     private static HeaderList Hang => [.. RawPeer.EchoHead.Select(h => h.Key == ":path" ? new(":path", EchoService.HangLater.Path) : h)];
 
     [Theory]
-    [MemberData(nameof(ConnectionFaults))]
+    [MemberData(nameof(ConnectionFaults), DisableDiscoveryEnumeration = true)]
     public async Task A_fault_of_the_connection_ends_it(string what, byte[] bytes, uint error)
     {
         await using var server = await StartAsync();
@@ -84,7 +84,7 @@ public class ProtocolErrorTests
     }
 
     [Theory]
-    [MemberData(nameof(StreamFaults))]
+    [MemberData(nameof(StreamFaults), DisableDiscoveryEnumeration = true)]
     public async Task A_fault_of_a_stream_resets_it_alone(string what, byte[] bytes, uint error)
     {
         await using var server = await StartAsync();
