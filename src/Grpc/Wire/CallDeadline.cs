@@ -7,26 +7,34 @@ internal sealed class CallDeadline : IDisposable
     private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(24);
 
     private readonly TimeProvider _time;
+    private readonly Action _expired;
     private readonly ITimer? _timer;
+    private bool _fired;
 
     /// <param name="timeout">Time left from now.</param>
     /// <param name="time">The clock.</param>
     /// <param name="expired">Called once, on a timer's thread, when the time is over, unless disposed before.</param>
     public CallDeadline(TimeSpan timeout, TimeProvider time, Action expired)
     {
-        _time = time;
+        (_time, _expired) = (time, expired);
         var now = time.GetUtcNow();
         At = timeout < DateTimeOffset.MaxValue - now ? now + timeout : DateTimeOffset.MaxValue;
         if (timeout < LongestTimer)
-            _timer = time.CreateTimer(static state => ((Action)state!)(), expired, timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            _timer = time.CreateTimer(static state => ((CallDeadline)state!).Expire(), this, timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>When the call is given up.</summary>
     public DateTimeOffset At { get; }
 
-    /// <summary>Whether that moment is over.</summary>
-    public bool HasPassed => _time.GetUtcNow() >= At;
+    /// <summary>Whether that moment is over. The timer may be a little ahead of the clock, and what it has ended is over as well.</summary>
+    public bool HasPassed => Volatile.Read(ref _fired) || _time.GetUtcNow() >= At;
 
     /// <inheritdoc/>
     public void Dispose() => _timer?.Dispose();
+
+    private void Expire()
+    {
+        Volatile.Write(ref _fired, true);
+        _expired();
+    }
 }

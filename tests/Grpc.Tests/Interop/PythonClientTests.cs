@@ -77,7 +77,7 @@ public abstract class PythonClientTests(Transports transports) : TransportTests(
 
     private static async Task RunAsync(TestServer server, string scenario)
     {
-        await using var client = new PythonProcess("client.py", server.Address, scenario);
+        await using var client = ScriptProcess.Python("client.py", server.Address, scenario);
         await client.SucceedAsync();
     }
 }

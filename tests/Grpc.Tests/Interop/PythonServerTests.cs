@@ -41,9 +41,9 @@ public abstract class PythonServerTests(Transports transports) : TransportTests(
         Assert.Equal(GrpcStatusCode.NotFound, unknown.Code);
     });
 
-    private async Task RunAsync(Func<GrpcChannel, PythonProcess, Task> test)
+    private async Task RunAsync(Func<GrpcChannel, ScriptProcess, Task> test)
     {
-        await using var server = new PythonProcess("echo_server.py");
+        await using var server = ScriptProcess.Python("echo_server.py");
         using var channel = Channel($"127.0.0.1:{await server.ReadLineAsync()}", new GrpcChannelOptions { MaxReceiveMessageBytes = TestServer.LargeLimit });
         await test(channel, server);
     }

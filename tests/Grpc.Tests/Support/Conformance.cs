@@ -37,7 +37,7 @@ public static class Conformance
         }
         await chat.CompleteAsync(CancellationToken.None);
         Assert.False(await chat.Responses.MoveNextAsync(CancellationToken.None));
-        Assert.Equal(GrpcStatus.Ok, await chat.Completion);
+        Assert.Equal(GrpcStatusCode.Ok, (await chat.Completion).Code);
     }
 
     public static async Task ErrorsWithAnyMessage(GrpcChannel channel)

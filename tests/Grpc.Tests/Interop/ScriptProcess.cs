@@ -4,23 +4,26 @@ using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Grpc.Tests.Interop;
 
-/// <summary>A script of this folder in the system's Python. Disposing ends the process, whatever it is doing.</summary>
-public sealed class PythonProcess : IAsyncDisposable
+/// <summary>A script of this folder in another language. Disposing ends the process, whatever it is doing.</summary>
+public sealed class ScriptProcess : IAsyncDisposable
 {
     private readonly Process _process;
     private readonly Task<string> _errors;
 
-    public PythonProcess(string script, params string[] arguments)
+    private ScriptProcess(ProcessStartInfo start)
     {
-        var path = Path.Combine(Repository.Root, "tests", "Grpc.Tests", "Interop", script);
-        _process = Process.Start(new ProcessStartInfo(Python.Executable, [path, .. arguments])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
+        start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
+        _process = Process.Start(start)!;
         _errors = _process.StandardError.ReadToEndAsync();
     }
+
+    /// <summary>Runs a script in the system's Python.</summary>
+    public static ScriptProcess Python(string script, params string[] arguments) =>
+        new(new ProcessStartInfo(TestKit.Python.Executable, [PathOf(script), .. arguments]));
+
+    /// <summary>Runs a script in Node.</summary>
+    public static ScriptProcess Node(string script, params string[] arguments) =>
+        new(new ProcessStartInfo("node", [PathOf(script), .. arguments]) { Environment = { ["NODE_PATH"] = Interop.Node.Modules } });
 
     /// <summary>The next line that the script prints.</summary>
     public async Task<string> ReadLineAsync()
@@ -43,4 +46,6 @@ public sealed class PythonProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
         _process.Dispose();
     }
+
+    private static string PathOf(string script) => Path.Combine(Repository.Root, "tests", "Grpc.Tests", "Interop", script);
 }
