@@ -47,8 +47,14 @@ internal sealed class RawEcho : IDisposable
     private void Answer()
     {
         var message = new byte[_message.Length];
-        while (Receive(_server, message))
-            Send(_server, message);
+        try
+        {
+            while (Receive(_server, message))
+                Send(_server, message);
+        }
+        catch (ObjectDisposedException)
+        {
+        }
     }
 
     private static void Send(Socket socket, ReadOnlySpan<byte> bytes)

@@ -9,7 +9,8 @@ namespace Grok1Cluster.Grpc;
 /// <param name="reader">The messages; to be read by this object only.</param>
 public sealed class BlockingMessageReader<T>(IMessageReader<T> reader)
 {
-    private readonly SemaphoreSlim _arrived = new(0);
+    // Spinning is up to the caller.
+    private readonly ManualResetEventSlim _arrived = new(false, spinCount: 0);
     private Action? _wake;
 
     /// <summary>The message that the last <see cref="MoveNext"/> found.</summary>
@@ -26,8 +27,9 @@ public sealed class BlockingMessageReader<T>(IMessageReader<T> reader)
                 Thread.SpinWait(20);
         if (!next.IsCompleted)
         {
-            next.UnsafeOnCompleted(_wake ??= () => _arrived.Release());
+            next.UnsafeOnCompleted(_wake ??= _arrived.Set);
             _arrived.Wait(CancellationToken.None);
+            _arrived.Reset();
         }
         return next.GetResult();
     }
