@@ -9,10 +9,10 @@ namespace Grok1Cluster.Engine.Scheduling;
 internal sealed class StepClock
 {
     /// <summary>Rows of prefill that a step takes whatever the prediction says.</summary>
-    public const int LeastRows = 32;
+    public const int LeastRows = 128;
 
     private const int FewRows = 8;
-    private const int FirstRows = 64;
+    private const int FirstRows = 128;
     private const double Weight = 0.3;
     private double _base;
     private double _perRow;
@@ -22,7 +22,7 @@ internal sealed class StepClock
     {
         // Nothing measured yet: small enough to be quick anywhere, large enough to learn from.
         var rows = _perRow <= 0 ? FirstRows : (step.TotalSeconds - _base) / _perRow - decodeRows;
-        return Math.Min((int)Math.Clamp(rows, LeastRows, maxRows), Math.Max(1, maxRows - decodeRows));
+        return Math.Min((int)Math.Max(LeastRows, Math.Min(rows, maxRows)), Math.Max(1, maxRows - decodeRows));
     }
 
     /// <summary>Learns from a finished step.</summary>
