@@ -46,7 +46,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
             var tiles = Push(new TileStore(store, slices));
             if (options.Preload)
-                await Task.Run(() => tiles.Preload(cancel), cancel);
+                await Task.Run(() => tiles.Load(options.Weights, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var executor = Push(new CallExecutor(tiles, pool));
             var service = Push(new ExpertService(options.Id, tiles, executor, onFault));

@@ -103,23 +103,24 @@ public sealed class ClusterSession : IAsyncDisposable
         var local = Options.Workers == 0 && Options.WorkerAddresses.Count == 0;
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
+        var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
         var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
+        var expertsHere = Options.WorkerAddresses.Count == 0;
+        MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + kvBlocks * attention.KvBlockBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
+        weights.Load(weightMemory);
         IExpertDispatcher dispatcher;
         if (local)
         {
-            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: true), Options.MemoryLimit);
             var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
-            experts.Preload();
+            experts.Load(weightMemory);
             dispatcher = experts;
         }
         else
         {
-            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: Options.WorkerAddresses.Count == 0), Options.MemoryLimit);
             dispatcher = Times = new DispatchTimes(Own(await StartWorkersAsync(threads, note, cancel)));
         }
-        weights.Touch();
         Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision));
         KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
@@ -190,9 +191,8 @@ public sealed class ClusterSession : IAsyncDisposable
         return (int)Math.Min(bytes / blockBytes, int.MaxValue);
     }
 
-    /// <summary>Processes on one machine map the same files, so an expert counts once however many workers hold it.</summary>
-    private long NeededBytes(long kvBytes, bool expertsHere) =>
-        Store.DenseLayout.Bytes + kvBytes + (expertsHere ? (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count) : 0);
+    /// <summary>All experts, each once; a worker that holds a replica checks its own share.</summary>
+    private long ExpertBytes => (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count);
 
     private T Own<T>(T item) where T : class
     {
