@@ -7,7 +7,7 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
 {
     private readonly List<double> _microseconds = [];
-    private long _start;
+    private readonly long[] _starts = new long[ExpertBatch.MaxSlots];
 
     /// <summary>Forgets what was measured.</summary>
     public void Clear()
@@ -26,7 +26,7 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
 
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
-        _start = Stopwatch.GetTimestamp();
+        _starts[batch.Slot] = Stopwatch.GetTimestamp();
         inner.Dispatch(batch, cancel);
     }
 
@@ -34,7 +34,7 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
     {
         inner.Combine(batch, cancel);
         lock (_microseconds)
-            _microseconds.Add(Stopwatch.GetElapsedTime(_start).TotalMicroseconds);
+            _microseconds.Add(Stopwatch.GetElapsedTime(_starts[batch.Slot]).TotalMicroseconds);
     }
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();

@@ -33,6 +33,9 @@ public sealed record ClusterSessionOptions
     /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length.</summary>
     public long? KvMemory { get; init; }
 
+    /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
+    public int? PipelineDepth { get; init; }
+
     /// <summary>How weights are held in memory.</summary>
     public WeightMemory Weights { get; init; } = new();
 
