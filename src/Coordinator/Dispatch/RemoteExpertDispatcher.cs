@@ -45,6 +45,9 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         _addJob = new DelegateJob(AddRow);
     }
 
+    /// <summary>Told of every call; null: nobody is.</summary>
+    public IDispatchObserver? Observer { get; set; }
+
     /// <summary>Told how long batches were away; null: nobody is.</summary>
     public PipelineDepth? Depth { get; init; }
 
@@ -102,7 +105,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
 
     private void Observe(LayerFlight flight)
     {
-        if (Depth is null)
+        if (Depth is null && Observer is null)
             return;
         TimeSpan worker = default, away = default;
         for (var route = 0; route < flight.Routes.Routes.Count; route++)
@@ -111,9 +114,10 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
                 var computed = TimeSpan.FromMicroseconds(result.ComputeUs);
                 var waited = TimeSpan.FromMicroseconds(result.QueueUs);
                 worker = worker > computed ? worker : computed;
+                Observer?.Called(call.Worker.Id, call.Timing);
                 away = away > call.Elapsed - computed - waited ? away : call.Elapsed - computed - waited;
             }
-        Depth.Returned(flight.Batch.Rows, worker, away);
+        Depth?.Returned(flight.Batch.Rows, worker, away);
     }
 
     private static string Late(LayerFlight flight)

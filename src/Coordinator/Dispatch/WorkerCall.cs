@@ -17,7 +17,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     private int[] _replyRows = [];
     private int[] _rows = [];
     private int _count;
-    private long _sent;
+    private long _started, _sent, _received;
 
     public CallFrame Frame { get; } = new();
 
@@ -35,7 +35,10 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     public int Rows => _count;
 
     /// <summary>From sending to the answer.</summary>
-    public TimeSpan Elapsed { get; private set; }
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started, _received);
+
+    /// <summary>What was measured of an answered call.</summary>
+    public CallTiming Timing => new(_started, _sent, _received, Result!.QueueUs, Result.ComputeUs, _count, Frame.Measure(), Result.Measure());
 
     /// <summary>Row of the reply that belongs to a row of the batch, or -1.</summary>
     public int ReplyRow(int row) => _replyRows[row];
@@ -85,8 +88,9 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
 
     public void Send(WorkerConnection worker)
     {
-        (Worker, _sent) = (worker, Stopwatch.GetTimestamp());
+        (Worker, _started, _sent) = (worker, Stopwatch.GetTimestamp(), 0);
         worker.Send(this);
+        _sent = Stopwatch.GetTimestamp();
     }
 
     /// <summary>Gives the answer's buffer back.</summary>
@@ -99,7 +103,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
 
     void ICallTarget.OnAnswer(ResultFrame result)
     {
-        Elapsed = Stopwatch.GetElapsedTime(_sent);
+        _received = Stopwatch.GetTimestamp();
         if (FindFault(result) is { } fault)
         {
             Fault = new DispatchException(fault);

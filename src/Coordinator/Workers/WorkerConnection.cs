@@ -24,6 +24,7 @@ public sealed class WorkerConnection : IAsyncDisposable
 {
     private const int KeptFrames = 16;
     private static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(5);
 
     private readonly GrpcChannel _channel;
     private readonly DuplexStreamingCall<CallFrame, ResultFrame> _stream;
@@ -107,6 +108,11 @@ public sealed class WorkerConnection : IAsyncDisposable
 
     /// <summary>Takes an answer back that was used.</summary>
     internal void Return(ResultFrame result) => _results.Return(result);
+
+    /// <summary>Asks the worker how it is, beside the calls; the time of the answer is the round trip.</summary>
+    /// <exception cref="RpcException">No answer in time; a worker of an older version does not know the question.</exception>
+    public Task<StatusResponse> StatusAsync(CancellationToken cancel) =>
+        _channel.UnaryAsync(ExpertMethods.Status, new StatusRequest(), GrpcCallOptions.After(StatusTimeout), cancel);
 
     public async ValueTask DisposeAsync()
     {
