@@ -19,6 +19,7 @@ internal static class ClusterStarter
             Threads = settings.Threads,
             MemoryLimit = settings.MemoryLimitBytes,
             KvMemory = settings.KvMemoryBytes,
+            KvFormat = settings.KvFormat,
             PipelineDepth = settings.PipelineDepth,
             Weights = settings.Weights,
             SpreadOverNumaNodes = settings.SpreadOverNumaNodes,

@@ -110,7 +110,7 @@ public sealed class ClusterSession : IAsyncDisposable
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
         var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
-        var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
+        var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact, Options.KvFormat);
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
         Depth = ChooseDepth();

@@ -8,7 +8,7 @@ namespace Grok1Cluster.Kernels.Numerics;
 /// Range reduction and polynomials after Cephes (<c>expf</c>, <c>tanhf</c>, S. Moshier); errors stay
 /// below 2 (exp), 3 (sigmoid) and 4 (tanh) units in the last place. NaN gives NaN.
 /// </summary>
-public static class FastMath
+public static partial class FastMath
 {
     // Between these exp stays a normal number: the result saturates at 1.2e-38 and 2.4e38, so neither 0 nor infinity occurs.
     private const float ExpLowest = -87.3f;
