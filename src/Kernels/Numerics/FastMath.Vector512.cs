@@ -30,13 +30,16 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Tanh(Vector512<float> x)
     {
+        var isSmall = Vector512.LessThan(Vector512.Abs(x), Vector512.Create(TanhSmall));
         var z = x * x;
         var p = Vector512.FusedMultiplyAdd(Vector512.Create(Tanh11), z, Vector512.Create(Tanh9));
         p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(Tanh7));
         p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(Tanh5));
         p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(Tanh3));
         var small = Vector512.FusedMultiplyAdd(p * z, x, x);
+        if (Vector512.EqualsAll(isSmall.AsInt32(), Vector512<int>.AllBitsSet))
+            return small;
         var large = Vector512<float>.One - Vector512.Create(2f) / (Exp(x + x) + Vector512<float>.One);
-        return Vector512.ConditionalSelect(Vector512.LessThan(Vector512.Abs(x), Vector512.Create(TanhSmall)), small, large);
+        return Vector512.ConditionalSelect(isSmall, small, large);
     }
 }

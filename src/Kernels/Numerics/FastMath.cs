@@ -78,14 +78,18 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Tanh(Vector<float> x)
     {
+        var isSmall = Vector.LessThan(Vector.Abs(x), new Vector<float>(TanhSmall));
         var z = x * x;
         var p = Simd.MultiplyAdd(new Vector<float>(Tanh11), z, new Vector<float>(Tanh9));
         p = Simd.MultiplyAdd(p, z, new Vector<float>(Tanh7));
         p = Simd.MultiplyAdd(p, z, new Vector<float>(Tanh5));
         p = Simd.MultiplyAdd(p, z, new Vector<float>(Tanh3));
         var small = Simd.MultiplyAdd(p * z, x, x);
+        // Attention's logits are seldom anything else.
+        if (Vector.EqualsAll(isSmall, Vector<int>.AllBitsSet))
+            return small;
         var large = Vector<float>.One - new Vector<float>(2f) / (Exp(x + x) + Vector<float>.One);
-        return Vector.ConditionalSelect(Vector.LessThan(Vector.Abs(x), new Vector<float>(TanhSmall)), small, large);
+        return Vector.ConditionalSelect(isSmall, small, large);
     }
 
     /// <inheritdoc cref="Tanh(Vector{float})"/>
