@@ -35,7 +35,7 @@ internal static class BenchCompareVerb
         try
         {
             // null, and an object without results, are JSON too.
-            return CommandOutput.ReadJson<BenchmarkReport>(File.ReadAllText(path)) is { Results: not null } report
+            return CommandOutput.ReadJson<BenchmarkReport>(File.ReadAllText(path)) is { Results: not null } report && report.Results.All(result => result is not null)
                 ? report : throw new UsageException($"{path}: is not a report of grok1 bench --json");
         }
         catch (JsonException e)

@@ -25,6 +25,7 @@ public sealed class EngineBenchmark : IDisposable
     private readonly StepRecorder _recorder;
     private readonly ModelTraffic _traffic;
     private readonly Random _random = new(1);
+    private MachineRoofs? _before;
 
     /// <param name="session">The cluster; no engine was started on it.</param>
     /// <param name="options">What to measure.</param>
@@ -65,7 +66,8 @@ public sealed class EngineBenchmark : IDisposable
     {
         var threads = _session.Options.Threads ?? Environment.ProcessorCount;
         progress("read bandwidth");
-        var roofs = MachineRoofs.Measure(threads);
+        // What the machine did after the result before is what it does before this one.
+        _before ??= MachineRoofs.Measure(threads);
         PeakMemory.ResetOwn();
         var together = BenchmarkOptions.PrefillSequences(prompt, concurrency);
         progress("warming up");
@@ -87,7 +89,10 @@ public sealed class EngineBenchmark : IDisposable
             decode.Add(await DecodeAsync(concurrency, _options.Generate, run == 1 ? () => _session.Times?.Clear() : null, cancel));
         }
         var memory = PeakMemory.Sum(_session.LocalProcessIds);
-        roofs = roofs.Or(MachineRoofs.Measure(threads));
+        progress("read bandwidth");
+        var after = MachineRoofs.Measure(threads);
+        var roofs = _before.Or(after);
+        _before = after;
 
         var touched = decode.Average(run => run.TouchedPerStep);
         var bytesPerToken = _traffic.StepBytes(touched) / concurrency;
