@@ -4,10 +4,10 @@ using Grok1Cluster.TestKit.Network;
 namespace Grok1Cluster.Network.Bench;
 
 /// <summary>What <c>grok1 bench</c> measured with one round trip.</summary>
-/// <param name="RoundTripMs">Milliseconds that the relays add to a round trip.</param>
-/// <param name="Relay">What they add besides.</param>
+/// <param name="RoundTripMs">Milliseconds that the relays were to add to a round trip.</param>
+/// <param name="AddedUs">Microseconds that they added to one of 12 KiB, beside a relay without delay.</param>
 /// <param name="Results">The report's results.</param>
-internal sealed record NetworkRun(double RoundTripMs, RelayCost Relay, IReadOnlyList<NetworkRun.Result> Results)
+internal sealed record NetworkRun(double RoundTripMs, double AddedUs, IReadOnlyList<NetworkRun.Result> Results)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(30);
 
@@ -22,12 +22,12 @@ internal sealed record NetworkRun(double RoundTripMs, RelayCost Relay, IReadOnly
     }
 
     /// <summary>Runs the benchmark on the coordinator's host.</summary>
-    public static async Task<NetworkRun> MeasureAsync(LabCluster cluster, double roundTripMs, RelayCost relay, string[] measured)
+    public static async Task<NetworkRun> MeasureAsync(LabCluster cluster, double roundTripMs, RelayCost relay, RelayCost undelayed, string[] measured)
     {
         var run = await cluster.RunAsync(Limit, ["bench", "--json", .. cluster.CoordinatorFlags, .. measured]);
         if (run.ExitCode != 0)
             throw new InvalidOperationException($"grok1 bench ended with exit code {run.ExitCode}: {run.Error}");
-        return new NetworkRun(roundTripMs, relay,
+        return new NetworkRun(roundTripMs, relay.RelayedMicroseconds - undelayed.RelayedMicroseconds,
         [
             .. JsonDocument.Parse(run.Output).RootElement.GetProperty("results").EnumerateArray().Select(result => new Result(
                 result.GetProperty("prompt_tokens").GetInt32(), result.GetProperty("concurrency").GetInt32(),
@@ -40,11 +40,11 @@ internal sealed record NetworkRun(double RoundTripMs, RelayCost Relay, IReadOnly
     {
         var layers = JsonDocument.Parse(File.ReadAllText(Path.Combine(model, "manifest.json"))).RootElement.GetProperty("config").GetProperty("layerCount").GetInt32();
         Console.WriteLine($"{Path.GetFileName(model)}, {layers} layers; kept is the share of the rate of the first round trip, lost is of a decode step");
-        Console.WriteLine("round trip ms  relay us  prompt  seq  prefill tok/s  kept  decode tok/s  kept  lost ms/step  lost ms/layer");
+        Console.WriteLine("round trip ms  added us  prompt  seq  prefill tok/s  kept  decode tok/s  kept  lost ms/step  lost ms/layer");
         foreach (var run in runs)
             foreach (var (result, first) in run.Results.Zip(runs[0].Results))
                 Console.WriteLine(
-                    $"{run.RoundTripMs,13:0.0}  {run.Relay.OwnMicroseconds,8:0}  {result.Prompt,6}  {result.Concurrency,3}  {result.Prefill,13:0.0}  {result.Prefill / first.Prefill,4:0.00}"
+                    $"{run.RoundTripMs,13:0.0}  {run.AddedUs,8:0}  {result.Prompt,6}  {result.Concurrency,3}  {result.Prefill,13:0.0}  {result.Prefill / first.Prefill,4:0.00}"
                     + $"  {result.Decode,12:0.0}  {result.Decode / first.Decode,4:0.00}  {result.StepMs - first.StepMs,12:0.00}  {(result.StepMs - first.StepMs) / layers,13:0.000}");
     }
 }

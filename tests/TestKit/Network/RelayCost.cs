@@ -10,8 +10,30 @@ namespace Grok1Cluster.TestKit.Network;
 /// <param name="OneWay">The delay that it was given.</param>
 public sealed record RelayCost(double DirectMicroseconds, double RelayedMicroseconds, TimeSpan OneWay)
 {
+    private const int CalibrationTurns = 3;
+
     /// <summary>The relay's own part of a round trip.</summary>
     public double OwnMicroseconds => RelayedMicroseconds - DirectMicroseconds - 2 * OneWay.TotalMicroseconds;
+
+    /// <summary>
+    /// Finds the delay with which a round trip takes a given time more than through a relay without delay: threads wake late, and
+    /// the later the longer they slept, which is the relay's part and not the link's.
+    /// </summary>
+    /// <param name="roundTrip">The time that is wanted.</param>
+    /// <param name="undelayed">The relay without delay.</param>
+    /// <param name="bytes">Of a message.</param>
+    /// <param name="rounds">Round trips timed.</param>
+    /// <returns>The cost with the delay that was found: a quarter to a half of the round trip, however busy the machine was meanwhile.</returns>
+    public static RelayCost Calibrate(TimeSpan roundTrip, RelayCost undelayed, int bytes, int rounds)
+    {
+        var oneWay = roundTrip / 2;
+        for (var turn = 0; turn < CalibrationTurns; turn++)
+        {
+            var excess = Measure(oneWay, bytes, rounds).RelayedMicroseconds - undelayed.RelayedMicroseconds - roundTrip.TotalMicroseconds;
+            oneWay = TimeSpan.FromMicroseconds(Math.Clamp(oneWay.TotalMicroseconds - excess / 2, roundTrip.TotalMicroseconds / 4, roundTrip.TotalMicroseconds / 2));
+        }
+        return Measure(oneWay, bytes, rounds);
+    }
 
     /// <summary>Measures with an echo on loopback, one message in flight.</summary>
     /// <param name="oneWay">The delay.</param>
