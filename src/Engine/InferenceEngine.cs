@@ -147,6 +147,8 @@ public sealed class InferenceEngine : IDisposable
     {
         var start = Stopwatch.GetTimestamp();
         Assemble(step);
+        // The step's list changes when a sequence ends in it.
+        var (sequences, traced) = (step.Count, FirstTraced(step));
         try
         {
             _forward.Run(_batch, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_logitRows), _logits, _stopping.Token);
@@ -160,7 +162,17 @@ public sealed class InferenceEngine : IDisposable
             return;
         }
         _steps++;
-        _scheduler.StepDone(_batch.Rows, Stopwatch.GetElapsedTime(start));
+        var end = Stopwatch.GetTimestamp();
+        _scheduler.StepDone(_batch.Rows, Stopwatch.GetElapsedTime(start, end));
+        _options.Observer?.StepEnded(new StepTimes(start, end, _batch.Rows, sequences, traced));
+    }
+
+    private static SequenceTimes? FirstTraced(IReadOnlyList<Sequence> step)
+    {
+        for (var i = 0; i < step.Count; i++)
+            if (step[i].Times.IsTraced)
+                return step[i].Times;
+        return null;
     }
 
     private void Assemble(IReadOnlyList<Sequence> step)
@@ -210,7 +222,9 @@ public sealed class InferenceEngine : IDisposable
             End(sequence, FinishReason.Stop);
             return;
         }
-        sequence.Append(token);
+        var now = Stopwatch.GetTimestamp();
+        _options.Observer?.TokenGenerated(sequence.Times, now);
+        sequence.Append(token, now);
         _generatedTokens++;
         if (sequence.Generated == sequence.Limit)
             End(sequence, FinishReason.Length);
@@ -221,13 +235,21 @@ public sealed class InferenceEngine : IDisposable
     private void End(Sequence sequence, FinishReason reason)
     {
         _scheduler.Remove(sequence);
+        Observe(sequence, reason == FinishReason.Stop ? SequenceOutcome.Stop : SequenceOutcome.Length);
         sequence.Finish(reason);
     }
 
     private void End(Sequence sequence, Exception exception)
     {
         _scheduler.Remove(sequence);
+        Observe(sequence, exception is OperationCanceledException ? SequenceOutcome.Cancelled : SequenceOutcome.Failed);
         sequence.Fail(exception);
+    }
+
+    private void Observe(Sequence sequence, SequenceOutcome outcome)
+    {
+        sequence.Times.Ended = Stopwatch.GetTimestamp();
+        _options.Observer?.SequenceEnded(sequence.Times, outcome);
     }
 
     private void FailAll(Exception exception)

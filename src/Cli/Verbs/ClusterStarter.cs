@@ -21,6 +21,9 @@ internal static class ClusterStarter
         Threads = settings.Threads,
         MemoryLimit = settings.MemoryLimitBytes,
         KvMemory = settings.KvMemoryBytes,
+        PipelineDepth = settings.PipelineDepth,
+        Weights = settings.Weights,
+        SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
     };
 
     /// <inheritdoc cref="StartAsync(VerbContext, ClusterSettings, CancellationToken)"/>

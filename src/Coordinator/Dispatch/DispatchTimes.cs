@@ -3,11 +3,16 @@ using Grok1Cluster.Engine.Dispatch;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
 
-/// <summary>Measures how long each layer waits for its experts, from the first byte sent to the last sum added.</summary>
+/// <summary>Measures how long each layer waits for its experts, from the first byte sent to the last sum added; keeps the latest.</summary>
 public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
 {
-    private readonly List<double> _microseconds = [];
-    private long _start;
+    private const int Kept = 1 << 16;
+
+    private readonly Queue<double> _microseconds = new(Kept);
+    private readonly long[] _starts = new long[ExpertBatch.MaxSlots];
+
+    /// <summary>Told of every layer as well.</summary>
+    public IDispatchObserver? Observer { get; set; }
 
     /// <summary>Forgets what was measured.</summary>
     public void Clear()
@@ -26,15 +31,21 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
 
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
-        _start = Stopwatch.GetTimestamp();
+        _starts[batch.Slot] = Stopwatch.GetTimestamp();
         inner.Dispatch(batch, cancel);
     }
 
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         inner.Combine(batch, cancel);
+        var end = Stopwatch.GetTimestamp();
         lock (_microseconds)
-            _microseconds.Add(Stopwatch.GetElapsedTime(_start).TotalMicroseconds);
+        {
+            if (_microseconds.Count == Kept)
+                _microseconds.Dequeue();
+            _microseconds.Enqueue(Stopwatch.GetElapsedTime(_starts[batch.Slot], end).TotalMicroseconds);
+        }
+        Observer?.LayerEnded(batch.Layer, batch.Rows, _starts[batch.Slot], end);
     }
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();

@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Coordinator.Session;
 
@@ -34,6 +35,15 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Positions that the KV memory must hold at least where <see cref="KvMemory"/> is null.</summary>
     public int LeastKvPositions { get; init; }
+
+    /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
+    public int? PipelineDepth { get; init; }
+
+    /// <summary>How weights are held in memory.</summary>
+    public WeightMemory Weights { get; init; } = new();
+
+    /// <summary>Whether workers on this machine are dealt to its NUMA nodes in turn.</summary>
+    public bool SpreadOverNumaNodes { get; init; }
 
     /// <summary>Executable, and first arguments, that start this program's <c>worker</c> verb.</summary>
     public IReadOnlyList<string> Program { get; init; } = ThisProgram();

@@ -20,4 +20,7 @@ public sealed record EngineOptions
     /// <summary>Most sequences that wait; more are refused. Default 256.</summary>
     [Range(1, 65_536)]
     public int MaxWaiting { get; init; } = 256;
+
+    /// <summary>Told what happens; null: nobody.</summary>
+    public IEngineObserver? Observer { get; init; }
 }

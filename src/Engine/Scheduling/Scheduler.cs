@@ -67,6 +67,7 @@ internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
             _waiting.RemoveFirst();
             next.CachedTokens = next.Kv.Adopt(next.Tokens);
             CachedTokens += next.CachedTokens;
+            next.MarkAdmitted();
             _running.Add(next);
         }
     }

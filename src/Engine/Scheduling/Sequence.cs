@@ -13,14 +13,13 @@ internal sealed class Sequence : IDisposable
     private readonly List<int> _tokens;
     private readonly Channel<int> _output = Channel.CreateUnbounded<int>(new UnboundedChannelOptions { SingleWriter = true });
     private readonly TaskCompletionSource<GenerationResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly long _submitted = Stopwatch.GetTimestamp();
-    private TimeSpan? _firstToken;
 
     public Sequence(GenerationRequest request, int maxLength, Sampler sampler, KvBlockPool pool, CancellationToken cancel)
     {
         (Request, Sampler, Cancel) = (request, sampler, cancel);
         _tokens = [.. request.Prompt];
         Kv = new SequenceKv(pool);
+        Times = new SequenceTimes { PromptTokens = request.Prompt.Count, MaxTokens = request.MaxTokens };
         Limit = Math.Min(request.MaxTokens, maxLength - request.Prompt.Count);
         Handle = new SequenceHandle(_output.Reader, _completion.Task);
     }
@@ -34,6 +33,8 @@ internal sealed class Sequence : IDisposable
     public SequenceKv Kv { get; }
 
     public SequenceHandle Handle { get; }
+
+    public SequenceTimes Times { get; }
 
     /// <summary>Most tokens to generate, within the model's longest sequence.</summary>
     public int Limit { get; }
@@ -52,18 +53,30 @@ internal sealed class Sequence : IDisposable
     /// <summary>Prompt tokens that the prefix cache had.</summary>
     public int CachedTokens { get; set; }
 
-    /// <summary>Takes a generated token and passes it on.</summary>
-    public void Append(int token)
+    /// <summary>It left the queue; after a preemption it does so again, which changes nothing.</summary>
+    public void MarkAdmitted()
     {
-        _firstToken ??= Stopwatch.GetElapsedTime(_submitted);
+        if (Times.Admitted == 0)
+            (Times.Admitted, Times.CachedTokens) = (Stopwatch.GetTimestamp(), CachedTokens);
+    }
+
+    /// <summary>Takes a generated token and passes it on.</summary>
+    /// <param name="token">The token.</param>
+    /// <param name="now">When it was generated.</param>
+    public void Append(int token, long now)
+    {
+        if (Times.FirstToken == 0)
+            Times.FirstToken = now;
+        Times.LastToken = now;
+        Times.GeneratedTokens++;
         _tokens.Add(token);
         _output.Writer.TryWrite(token);
     }
 
     public void Finish(FinishReason reason)
     {
-        var total = Stopwatch.GetElapsedTime(_submitted);
-        var prefill = _firstToken ?? total;
+        var total = Stopwatch.GetElapsedTime(Times.Submitted);
+        var prefill = Times.FirstToken == 0 ? total : Stopwatch.GetElapsedTime(Times.Submitted, Times.FirstToken);
         _completion.TrySetResult(new GenerationResult(_tokens[Request.Prompt.Count..], reason, prefill, total - prefill));
         _output.Writer.TryComplete();
     }
