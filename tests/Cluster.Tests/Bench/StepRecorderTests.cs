@@ -31,7 +31,8 @@ public class StepRecorderTests
         var result = _recorder.Result();
         Assert.Equal((3 + 4 + 2) / 3.0, result.TouchedPerStep, 12);
         Assert.Equal(3, result.StepMilliseconds.Length);
-        Assert.Equal(1, result.RowsPerSecond * result.StepMilliseconds.Sum() / 1e3 / (2 * 3), 6);
+        // Steps of this test take microseconds, and each is rounded to a tenth of one.
+        Assert.InRange(result.RowsPerSecond * result.StepMilliseconds.Sum() / 1e3 / (2 * 3), 0.8, 1.25);
     }
 
     [Fact]

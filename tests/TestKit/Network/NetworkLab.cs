@@ -11,9 +11,14 @@ namespace Grok1Cluster.TestKit.Network;
 /// </summary>
 public sealed class NetworkLab : IDisposable
 {
+    /// <summary>Hosts whose addresses fit beside each other; a later lab takes the next ones, as the system takes its time to end the last.</summary>
+    private const int MostHosts = 63;
+
+    private static int _made;
+
     private readonly List<LabHost> _hosts = [];
 
-    /// <param name="hosts">How many, at most 60.</param>
+    /// <param name="hosts">How many, at most 63.</param>
     /// <param name="rate">Of each link, each way, as <c>tc</c> writes it: <c>1gbit</c>; null for as fast as it goes.</param>
     /// <exception cref="InvalidOperationException">The system refuses; the message has its reason.</exception>
     public NetworkLab(int hosts, string? rate)
@@ -21,7 +26,7 @@ public sealed class NetworkLab : IDisposable
         try
         {
             for (var i = 0; i < hosts; i++)
-                _hosts.Add(Create(i, rate));
+                _hosts.Add(Create(Interlocked.Increment(ref _made) % MostHosts, rate));
         }
         catch
         {
@@ -37,9 +42,12 @@ public sealed class NetworkLab : IDisposable
 
     public void Dispose()
     {
-        // Its end of the link goes with the namespace, and the other end with that one.
         foreach (var host in _hosts)
+        {
+            // The other end goes with this one. A namespace goes later, so its link would still be there for a while.
+            Ip($"link delete {host.Link}");
             Ip($"netns delete {host.Namespace}");
+        }
         _hosts.Clear();
     }
 
@@ -48,8 +56,8 @@ public sealed class NetworkLab : IDisposable
         var id = Environment.ProcessId;
         // RFC 2544 sets this range aside for benchmarks.
         var (network, name) = ($"198.18.{id % 256}", $"grok1-{id}-{index}");
-        var host = new LabHost(name, IPAddress.Parse($"{network}.{4 * index + 2}"), IPAddress.Parse($"{network}.{4 * index + 1}"));
         var (outer, inner) = ($"g{id}r{index}", $"g{id}h{index}");
+        var host = new LabHost(name, outer, IPAddress.Parse($"{network}.{4 * index + 2}"), IPAddress.Parse($"{network}.{4 * index + 1}"));
         Ip($"netns add {name}");
         try
         {
@@ -104,9 +112,10 @@ public sealed class NetworkLab : IDisposable
 
 /// <summary>A host of a <see cref="NetworkLab"/>.</summary>
 /// <param name="Namespace">Its network namespace.</param>
+/// <param name="Link">The device where the test runs that leads to it.</param>
 /// <param name="Address">Its own address.</param>
 /// <param name="Gateway">The other end of its link, where the test listens.</param>
-public sealed record LabHost(string Namespace, IPAddress Address, IPAddress Gateway)
+public sealed record LabHost(string Namespace, string Link, IPAddress Address, IPAddress Gateway)
 {
     /// <summary>How a program is started on this host.</summary>
     public ProcessStartInfo Start(string program, params IEnumerable<string> arguments) =>
