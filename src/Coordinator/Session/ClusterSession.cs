@@ -207,7 +207,7 @@ public sealed class ClusterSession : IAsyncDisposable
 
     private int KvBlocks(long blockBytes)
     {
-        var full = KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength);
+        var full = KvBlockPool.BlocksFor(Math.Max(Store.Config.MaxSequenceLength, Options.LeastKvPositions));
         if (Options.KvMemory is not { } bytes)
             return full;
         if (bytes < blockBytes)
