@@ -83,6 +83,8 @@ public sealed class InferenceEngine : IDisposable
     /// <summary>Stops after the step under way; what has not finished is cancelled.</summary>
     public void Dispose()
     {
+        if (_stopping.IsCancellationRequested)
+            return;
         _stopping.Cancel();
         _signal.Release();
         _thread.Join();

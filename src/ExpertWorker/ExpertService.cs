@@ -20,6 +20,7 @@ public sealed class ExpertService : IDisposable
 
     private readonly string _id;
     private readonly TileStore _tiles;
+    private readonly MachineSpeed? _speed;
     private readonly CallExecutor _decode;
     private readonly CallExecutor _bulk;
     private readonly Action<Exception> _onFault;
@@ -39,6 +40,7 @@ public sealed class ExpertService : IDisposable
     public ExpertService(string id, TileStore tiles, ComputePool pool, Action<Exception> onFault)
     {
         (_id, _tiles, _onFault) = (id, tiles, onFault);
+        _speed = MachineSpeed.Measure(pool, tiles.Bytes);
         (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
         _computeUrgent = ComputeUrgent;
         _thread = new Thread(ComputeAll) { IsBackground = true, Name = "expert-calls" };
@@ -69,10 +71,12 @@ public sealed class ExpertService : IDisposable
             Fingerprint = _tiles.Model.Manifest.Fingerprint,
             KernelId = CpuFeatures.KernelId,
             Bytes = _tiles.Bytes,
+            ReadBytesPerSecond = _speed?.ReadBytesPerSecond ?? 0,
+            OperationsPerSecond = _speed?.OperationsPerSecond ?? 0,
         };
-        response.Tiles.AddRange(_tiles.Tiles.Select(tile => new HeldTile
+        response.Tiles.AddRange(_tiles.Slices.Select(slice => new HeldTile
         {
-            Layer = (uint)tile.Slice.Layer, Expert = (uint)tile.Slice.Expert, Start = (uint)tile.Slice.Start, End = (uint)tile.Slice.End,
+            Layer = (uint)slice.Layer, Expert = (uint)slice.Expert, Start = (uint)slice.Start, End = (uint)slice.End,
         }));
         return response;
     }

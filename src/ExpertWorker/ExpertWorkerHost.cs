@@ -25,7 +25,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     public GrpcAddress Address => _server.Addresses[0];
 
     /// <summary>Tiles held.</summary>
-    public int TileCount => _tiles.Tiles.Count;
+    public int TileCount => _tiles.Slices.Count;
 
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;

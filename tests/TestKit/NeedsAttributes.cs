@@ -27,6 +27,16 @@ public sealed class PythonFactAttribute : FactAttribute
     }
 }
 
+/// <summary>A fact about something that only Linux has.</summary>
+public sealed class LinuxFactAttribute : FactAttribute
+{
+    public LinuxFactAttribute()
+    {
+        if (!OperatingSystem.IsLinux())
+            Skip = "needs Linux";
+    }
+}
+
 /// <summary>The system's python3, in which tests run other people's implementations.</summary>
 public static class Python
 {

@@ -19,6 +19,10 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
 
     private static readonly JsonSerializerOptions JsonOptions = new(LineOptions) { WriteIndented = true };
 
+    /// <summary>Reads what <see cref="WriteJson{T}(T)"/> wrote.</summary>
+    /// <exception cref="JsonException">It is no such JSON.</exception>
+    public static T? ReadJson<T>(string json) => JsonSerializer.Deserialize<T>(json, LineOptions);
+
     private const int RedirectedWidth = 160;
 
     /// <summary>Whether the result is asked for as JSON.</summary>
@@ -69,6 +73,9 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     /// <summary>Follows work of a known or unknown size, in bytes, on stderr; see <see cref="ByteProgress"/>.</summary>
     public ByteProgress Progress(string title, long? totalBytes) =>
         new(title, totalBytes, error, Console.IsErrorRedirected ? null : () => Console.WindowWidth, TimeProvider.System);
+
+    /// <summary>Says on stderr which part of a long work is under way; see <see cref="ProgressLine"/>.</summary>
+    public ProgressLine ProgressLine() => new(error, Console.IsErrorRedirected ? null : () => Console.WindowWidth);
 
     private TextWriter ForPeople => Json ? error : output;
 }

@@ -40,6 +40,10 @@ internal static class TextFormats
         return true;
     });
 
+    /// <summary>One count or several.</summary>
+    public static TextFormat<int[]?> Counts(int min, int max) => new("N,...", $"whole numbers from {min} to {max}, separated by commas", (string text, out int[]? value) =>
+        TokenIds.TryParse(text, out value) && Array.TrueForAll(value!, count => count >= min && count <= max));
+
     /// <summary>Token ids; ids outside the vocabulary are found by whoever knows it.</summary>
     public static TextFormat<int[]?> TokenIds { get; } = new("5,17,300", "token ids separated by commas", (string text, out int[]? value) =>
     {

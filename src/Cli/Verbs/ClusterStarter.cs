@@ -6,24 +6,30 @@ namespace Grok1Cluster.Cli.Verbs;
 /// <summary>Starts the cluster that the cluster flags describe.</summary>
 internal static class ClusterStarter
 {
-    public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation)
+    public static Task<ClusterSession> StartAsync(VerbContext context, ClusterSettings settings, CancellationToken cancellation) =>
+        StartAsync(context, Options(context, settings, cancellation), cancellation);
+
+    /// <summary>What the flags ask for, the model found.</summary>
+    public static ClusterSessionOptions Options(VerbContext context, ClusterSettings settings, CancellationToken cancellation) => new()
     {
-        var options = new ClusterSessionOptions
-        {
-            StorePath = context.FindStore(settings.Model, cancellation),
-            Workers = settings.Workers,
-            WorkerAddresses = settings.WorkerAddresses,
-            Plan = settings.Plan,
-            ConcurrencyTarget = settings.ConcurrencyTarget,
-            Precision = settings.Precision,
-            Threads = settings.Threads,
-            MemoryLimit = settings.MemoryLimitBytes,
-            KvMemory = settings.KvMemoryBytes,
-            KvFormat = settings.KvFormat,
-            PipelineDepth = settings.PipelineDepth,
-            Weights = settings.Weights,
-            SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
-        };
+        StorePath = context.FindStore(settings.Model, cancellation),
+        Workers = settings.Workers,
+        WorkerAddresses = settings.WorkerAddresses,
+        Plan = settings.Plan,
+        ConcurrencyTarget = settings.ConcurrencyTarget,
+        Precision = settings.Precision,
+        Threads = settings.Threads,
+        MemoryLimit = settings.MemoryLimitBytes,
+        KvMemory = settings.KvMemoryBytes,
+        KvFormat = settings.KvFormat,
+        PipelineDepth = settings.PipelineDepth,
+        Weights = settings.Weights,
+        SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
+    };
+
+    /// <inheritdoc cref="StartAsync(VerbContext, ClusterSettings, CancellationToken)"/>
+    public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSessionOptions options, CancellationToken cancellation)
+    {
         var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
         if (session.Workers.Count > 0)
             context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");

@@ -31,11 +31,14 @@ public sealed record ClusterSessionOptions
     /// <summary>Most bytes of weights and KV of all processes on this machine together; null: what the machine has available.</summary>
     public long? MemoryLimit { get; init; }
 
-    /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length.</summary>
+    /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length, and for <see cref="LeastKvPositions"/>.</summary>
     public long? KvMemory { get; init; }
 
     /// <summary>Element type of the KV cache; null: float32 in <see cref="Precision.Exact"/>, bfloat16 in <see cref="Precision.Fast"/>.</summary>
     public KvFormat? KvFormat { get; init; }
+
+    /// <summary>Positions that the KV memory must hold at least where <see cref="KvMemory"/> is null.</summary>
+    public int LeastKvPositions { get; init; }
 
     /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
     public int? PipelineDepth { get; init; }

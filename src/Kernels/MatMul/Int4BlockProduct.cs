@@ -35,10 +35,14 @@ internal static unsafe partial class Int4BlockProduct
         return true;
     }
 
+    internal static readonly int MaxTiled = int.Parse(Environment.GetEnvironmentVariable("MAXT") ?? "8");
+
     internal static void AccumulateVnni(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         if (count == 1)
             OneRow<VnniDot>(w, 1, x, rows[0], y, 0);
+        else if (count <= MaxTiled)
+            TilesVnni(w, x, rows, count, y, stride);
         else
             Int4Panel.Accumulate<OfVnni>(w, x, rows, count, y, stride);
     }

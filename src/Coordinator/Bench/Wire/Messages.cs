@@ -1,7 +1,7 @@
 using System.Buffers;
 using Grok1Cluster.Grpc;
 
-namespace Grok1Cluster.Wire.Bench;
+namespace Grok1Cluster.Coordinator.Bench.Wire;
 
 /// <summary>Messages as the activation streams send them: bytes that are written from, and read into, memory that stays.</summary>
 internal static class Messages

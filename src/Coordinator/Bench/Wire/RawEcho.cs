@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace Grok1Cluster.Wire.Bench;
+namespace Grok1Cluster.Coordinator.Bench.Wire;
 
 /// <summary>What the wire itself takes: blocking sockets, a thread at each end, no protocol.</summary>
 internal sealed class RawEcho : IDisposable

@@ -5,7 +5,7 @@ using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
 using Grok1Cluster.Grpc.Server;
 
-namespace Grok1Cluster.Wire.Bench;
+namespace Grok1Cluster.Coordinator.Bench.Wire;
 
 /// <summary>A gRPC server that sends every message back, and channels to it.</summary>
 internal sealed class EchoServer : IAsyncDisposable

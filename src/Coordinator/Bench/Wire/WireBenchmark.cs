@@ -1,0 +1,117 @@
+using Grok1Cluster.Grpc;
+using Grok1Cluster.Grpc.Client;
+
+namespace Grok1Cluster.Coordinator.Bench.Wire;
+
+/// <summary>
+/// What the wire adds to a dispatch: echoed messages by size and number of peers, beside bare sockets in the same run. Both
+/// ends are in this process, which has nothing else to do meanwhile.
+/// </summary>
+public static class WireBenchmark
+{
+    /// <summary>One token with whole experts, a batch, and a chunk of prefill.</summary>
+    private static readonly (int Bytes, int RoundShare, int[] FanOuts)[] Sizes = [(12 << 10, 1, [2, 4, 8]), (192 << 10, 4, [2, 8]), (4 << 20, 100, [])];
+
+    /// <summary>What a thread may spin before it sleeps, as the dispatcher does.</summary>
+    private static readonly TimeSpan Spin = TimeSpan.FromMicroseconds(50);
+
+    /// <summary>Measures every size over TCP and a Unix socket, and fan-outs over TCP.</summary>
+    /// <param name="transport">Which HTTP/2.</param>
+    /// <param name="mutualTls">Whether to measure TLS on both sides as well.</param>
+    /// <param name="rounds">Of the smallest message; larger ones get fewer.</param>
+    /// <param name="done">Told of each result.</param>
+    /// <param name="cancel">Looked at between results.</param>
+    public static async Task RunAsync(GrpcTransport transport, bool mutualTls, int rounds, Action<WireResult> done, CancellationToken cancel)
+    {
+        var folder = Directory.CreateTempSubdirectory("grok1-wire-");
+        try
+        {
+            foreach (var (bytes, share, fanOuts) in Sizes)
+            {
+                foreach (var unix in new[] { false, true })
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    var raw = Raw(unix ? Path.Combine(folder.FullName, "raw") : null, bytes, rounds / share);
+                    done(await SingleAsync(unix ? $"unix:{Path.Combine(folder.FullName, "grpc")}" : "127.0.0.1:0", transport, mutualTls: false, bytes, rounds / share, raw));
+                }
+                if (mutualTls)
+                    done(await SingleAsync("127.0.0.1:0", transport, mutualTls, bytes, rounds / share, Raw(null, bytes, rounds / share)));
+                foreach (var fanOut in fanOuts)
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    done(await FanAsync(transport, bytes, fanOut, rounds / share));
+                }
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static Percentiles Raw(string? unixPath, int bytes, int rounds)
+    {
+        using var raw = new RawEcho(unixPath, bytes);
+        var times = new Percentiles(rounds).Measure(raw.RoundTrip);
+        if (unixPath is not null)
+            File.Delete(unixPath);
+        return times;
+    }
+
+    private static async Task<WireResult> SingleAsync(string listen, GrpcTransport transport, bool mutualTls, int bytes, int rounds, Percentiles raw)
+    {
+        await using var server = await EchoServer.StartAsync(listen, transport, mutualTls);
+        using var channel = server.Channel();
+        using var call = channel.DuplexStreaming(Messages.Echo, new GrpcCallOptions { Scheduling = MessageScheduling.Inline }, CancellationToken.None);
+        var message = new byte[bytes];
+        var responses = new BlockingMessageReader<ReadOnlyMemory<byte>>(call.Responses);
+        var times = new Percentiles(rounds).Measure(() =>
+        {
+            call.Write(message, CancellationToken.None);
+            responses.MoveNext(Spin, CancellationToken.None);
+        });
+        var name = mutualTls ? "mtls" : listen.StartsWith("unix", StringComparison.Ordinal) ? "unix" : "tcp";
+        return Result(Name(transport, name), bytes, 1, times) with { RawP50Us = raw.At(0.5), RawP99Us = raw.At(0.99) };
+    }
+
+    private static async Task<WireResult> FanAsync(GrpcTransport transport, int bytes, int fanOut, int rounds)
+    {
+        var servers = await Task.WhenAll(Enumerable.Range(0, fanOut).Select(_ => EchoServer.StartAsync("127.0.0.1:0", transport, mutualTls: false)));
+        var channels = servers.Select(server => server.Channel()).ToArray();
+        var calls = channels.Select(channel =>
+            channel.DuplexStreaming(Messages.Echo, new GrpcCallOptions { Scheduling = MessageScheduling.Inline }, CancellationToken.None)).ToArray();
+        var left = 0;
+        using var gathered = new ManualResetEventSlim(false, spinCount: 0);
+        var reading = calls.Select(ReadAsync).ToArray();
+        var message = new byte[bytes];
+        var times = new Percentiles(rounds).Measure(() =>
+        {
+            gathered.Reset();
+            Volatile.Write(ref left, fanOut);
+            foreach (var call in calls)
+                call.Write(message, CancellationToken.None);
+            gathered.Wait();
+        });
+        foreach (var call in calls)
+            await call.CompleteAsync(CancellationToken.None);
+        await Task.WhenAll(reading);
+        foreach (var channel in channels)
+            channel.Dispose();
+        foreach (var server in servers)
+            await server.DisposeAsync();
+        return Result(Name(transport, "tcp"), bytes, fanOut, times);
+
+        // The last answer of a round wakes the thread that waits for all of them.
+        async Task ReadAsync(DuplexStreamingCall<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> call)
+        {
+            while (await call.Responses.MoveNextAsync(CancellationToken.None))
+                if (Interlocked.Decrement(ref left) == 0)
+                    gathered.Set();
+        }
+    }
+
+    private static WireResult Result(string transport, int bytes, int fanOut, Percentiles times) =>
+        new(transport, bytes, fanOut, times.At(0.5), times.At(0.99), times.At(0.999), null, null, times.CpuMicroseconds);
+
+    private static string Name(GrpcTransport transport, string over) => transport == GrpcTransport.Own ? over : $"stock {over}";
+}
