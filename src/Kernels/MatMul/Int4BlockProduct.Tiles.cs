@@ -95,35 +95,35 @@ internal static unsafe partial class Int4BlockProduct
         long paddedLength = x.Axis.PaddedLength, blockCount = x.Axis.BlockCount;
         var four = Vector256.Create((byte)0x0F);
         var weights = w.Weights;
-        for (var block = w.FirstBlock; block < w.EndBlock; block++)
+        var values = x.Values + w.Blocks[w.FirstBlock].PaddedStart;
+        sbyte* x0 = values + row0 * paddedLength, x1 = values + row1 * paddedLength, x2 = values + row2 * paddedLength;
+        int* sums0 = x.Sums + row0 * blockCount, sums1 = x.Sums + row1 * blockCount, sums2 = x.Sums + row2 * blockCount;
+        float* scales0 = x.Scales + row0 * blockCount, scales1 = x.Scales + row1 * blockCount, scales2 = x.Scales + row2 * blockCount;
+        for (long block = w.FirstBlock, end = w.EndBlock; block < end; block++)
         {
-            var start = w.Blocks[block].PaddedStart;
-            var x0 = x.Values + row0 * paddedLength + start;
-            var x1 = x.Values + row1 * paddedLength + start;
-            var x2 = x.Values + row2 * paddedLength + start;
-            var a0 = Vector256.Create(x.Sums[row0 * blockCount + block] * -PanelLayout.Int4Offset);
-            var b0 = TTile.Rows > 1 ? Vector256.Create(x.Sums[row1 * blockCount + block] * -PanelLayout.Int4Offset) : default;
-            var c0 = TTile.Rows > 2 ? Vector256.Create(x.Sums[row2 * blockCount + block] * -PanelLayout.Int4Offset) : default;
+            var a0 = Vector256.Create(sums0[block] * -PanelLayout.Int4Offset);
+            var b0 = TTile.Rows > 1 ? Vector256.Create(sums1[block] * -PanelLayout.Int4Offset) : default;
+            var c0 = TTile.Rows > 2 ? Vector256.Create(sums2[block] * -PanelLayout.Int4Offset) : default;
             var (a1, b1, c1) = (a0, b0, c0);
             var (a2, b2, c2) = (a0, b0, c0);
             var (a3, b3, c3) = (a0, b0, c0);
-            for (var k = 0; k < WeightFormats.Int4Group; k += 8, weights += 128)
+            for (var step = 0; step < WeightFormats.Int4Group / 8; step++, weights += 128, x0 += 8, x1 += 8, x2 += 8)
             {
                 if (TTile.Prefetches)
                 {
                     Sse.Prefetch0(weights + TileAheadBytes);
                     Sse.Prefetch0(weights + TileAheadBytes + 64);
                 }
-                var a = Broadcast(x0 + k);
-                var b = TTile.Rows > 1 ? Broadcast(x1 + k) : default;
-                var c = TTile.Rows > 2 ? Broadcast(x2 + k) : default;
+                var a = Broadcast(x0);
+                var b = TTile.Rows > 1 ? Broadcast(x1) : default;
+                var c = TTile.Rows > 2 ? Broadcast(x2) : default;
                 Add<TTile>(Vector256.Load(weights) & four, a, b, c, ref a0, ref b0, ref c0);
                 Add<TTile>(Vector256.Load(weights + 32) & four, a, b, c, ref a1, ref b1, ref c1);
                 Add<TTile>(Vector256.Load(weights + 64) & four, a, b, c, ref a2, ref b2, ref c2);
                 Add<TTile>(Vector256.Load(weights + 96) & four, a, b, c, ref a3, ref b3, ref c3);
-                a = Broadcast(x0 + k + 4);
-                b = TTile.Rows > 1 ? Broadcast(x1 + k + 4) : default;
-                c = TTile.Rows > 2 ? Broadcast(x2 + k + 4) : default;
+                a = Broadcast(x0 + 4);
+                b = TTile.Rows > 1 ? Broadcast(x1 + 4) : default;
+                c = TTile.Rows > 2 ? Broadcast(x2 + 4) : default;
                 Add<TTile>(High(weights) & four, a, b, c, ref a0, ref b0, ref c0);
                 Add<TTile>(High(weights + 32) & four, a, b, c, ref a1, ref b1, ref c1);
                 Add<TTile>(High(weights + 64) & four, a, b, c, ref a2, ref b2, ref c2);
@@ -131,9 +131,9 @@ internal static unsafe partial class Int4BlockProduct
             }
             var scales = (ushort*)weights;
             weights += PanelLayout.Columns * sizeof(ushort);
-            var scale0 = x.Scales[row0 * blockCount + block];
-            var scale1 = x.Scales[row1 * blockCount + block];
-            var scale2 = x.Scales[row2 * blockCount + block];
+            var scale0 = Vector256.Create(scales0[block]);
+            var scale1 = TTile.Rows > 1 ? Vector256.Create(scales1[block]) : default;
+            var scale2 = TTile.Rows > 2 ? Vector256.Create(scales2[block]) : default;
             Finish<TTile>(scales, scale0, scale1, scale2, a0, b0, c0, y, stride);
             Finish<TTile>(scales + 8, scale0, scale1, scale2, a1, b1, c1, y + 8, stride);
             Finish<TTile>(scales + 16, scale0, scale1, scale2, a2, b2, c2, y + 16, stride);
@@ -161,7 +161,7 @@ internal static unsafe partial class Int4BlockProduct
 
     /// <summary>Eight columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish<TTile>(ushort* scales, float scaleA, float scaleB, float scaleC,
+    private static void Finish<TTile>(ushort* scales, Vector256<float> scaleA, Vector256<float> scaleB, Vector256<float> scaleC,
         Vector256<int> a, Vector256<int> b, Vector256<int> c, float* y, long stride)
         where TTile : ITile
     {
