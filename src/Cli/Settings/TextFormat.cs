@@ -18,6 +18,9 @@ internal static class TextFormats
 {
     public static TextFormat<string> Text(string placeholder) => new(placeholder, "a text that is not empty", NotEmpty);
 
+    /// <summary>A text that may be left out.</summary>
+    public static TextFormat<string?> OptionalText(string placeholder) => new(placeholder, "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
+
     public static TextFormat<int> Count(int min, int max = int.MaxValue) => Number("N", NumberStyles.AllowLeadingSign, "a whole number", min, max);
 
     public static TextFormat<double> Real(double min, double max) => Number("X", NumberStyles.Float, "a number", min, max);

@@ -44,7 +44,7 @@ public sealed class EngineBenchmark
     public EngineBenchmark(ClusterSession session, InferenceEngine engine, double readBandwidth)
     {
         (_session, _engine, _readBandwidth) = (session, engine, readBandwidth);
-        session.Forward.Routed = CountExperts;
+        session.Forward.Routed += CountExperts;
     }
 
     /// <summary>Runs <paramref name="concurrency"/> sequences together; one short run before it warms everything up.</summary>

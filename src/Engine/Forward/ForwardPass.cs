@@ -77,6 +77,11 @@ public sealed class ForwardPass : IDisposable
             _head.Run(_residual, logitRows, logits);
     }
 
+    /// <summary>Computes logits for more rows of the batch that ran last.</summary>
+    /// <param name="rows">Its rows.</param>
+    /// <param name="logits">[rows, VocabularySize] float32, overwritten.</param>
+    public void RunHead(ReadOnlySpan<int> rows, NativeBuffer<float> logits) => _head.Run(_residual, rows, logits);
+
     public void Dispose()
     {
         _attention.Dispose();

@@ -20,4 +20,11 @@ public sealed record EngineOptions
     /// <summary>Most sequences that wait; more are refused. Default 256.</summary>
     [Range(1, 65_536)]
     public int MaxWaiting { get; init; } = 256;
+
+    /// <summary>Most tokens that a step guesses for a sequence from its own text (prompt lookup). Default 0: none.</summary>
+    [Range(0, 32)]
+    public int DraftTokens { get; init; }
+
+    /// <summary>Told of every sequence's life; null for nobody.</summary>
+    public ISequenceObserver? Observer { get; init; }
 }
