@@ -69,16 +69,16 @@ public sealed class InferenceEngine : IDisposable
     public EngineStatistics Statistics { get; private set; }
 
     /// <summary>Puts a sequence in the queue.</summary>
-    /// <inheritdoc cref="Submit(IReadOnlyList{GenerationRequest}, IReadOnlyList{CancellationToken})"/>
-    public SequenceHandle Submit(GenerationRequest request, CancellationToken cancel) => Submit([request], [cancel])[0];
+    /// <inheritdoc cref="Submit(IReadOnlyList{GenerationRequest}, CancellationToken)"/>
+    public SequenceHandle Submit(GenerationRequest request, CancellationToken cancel) => Submit([request], cancel)[0];
 
     /// <summary>Puts sequences in the queue, all or none. Of those with the same prompt (the same list) the first computes it for all.</summary>
     /// <param name="requests">What to generate.</param>
-    /// <param name="cancels">One a request: takes its sequence out, at the latest after the step under way.</param>
+    /// <param name="cancel">Takes all of them out, at the latest after the step under way.</param>
     /// <exception cref="PromptException">The model cannot take a prompt.</exception>
     /// <exception cref="QueueFullException">Too many wait.</exception>
     /// <exception cref="ArgumentException">A sampling option is out of range.</exception>
-    public IReadOnlyList<SequenceHandle> Submit(IReadOnlyList<GenerationRequest> requests, IReadOnlyList<CancellationToken> cancels)
+    public IReadOnlyList<SequenceHandle> Submit(IReadOnlyList<GenerationRequest> requests, CancellationToken cancel)
     {
         foreach (var request in requests)
             Check(request);
@@ -87,7 +87,7 @@ public sealed class InferenceEngine : IDisposable
         for (var i = 0; i < sequences.Length; i++)
         {
             var leader = sequences.Take(i).FirstOrDefault(earlier => ReferenceEquals(earlier.Request.Prompt, requests[i].Prompt));
-            sequences[i] = new Sequence(requests[i], _config, new Sampler(requests[i].Sampling, _workspace), _pool, _options, leader, cancels[i]);
+            sequences[i] = new Sequence(requests[i], _config, new Sampler(requests[i].Sampling, _workspace), _pool, _options, leader, cancel);
         }
         if (Interlocked.Add(ref _queued, sequences.Length) > _options.MaxWaiting)
         {
@@ -95,10 +95,7 @@ public sealed class InferenceEngine : IDisposable
             throw new QueueFullException(_options.MaxWaiting);
         }
         foreach (var sequence in sequences)
-        {
-            _options.Observer?.Queued(sequence.Life);
             _arrivals.Enqueue(sequence);
-        }
         _signal.Release();
         return [.. sequences.Select(sequence => sequence.Handle)];
     }
@@ -172,12 +169,16 @@ public sealed class InferenceEngine : IDisposable
         foreach (var sequence in _all)
             if (sequence.Cancel.IsCancellationRequested)
                 End(sequence, new OperationCanceledException(sequence.Cancel));
+            else if (sequence.StopRequested)
+                End(sequence, FinishReason.Stop);
     }
 
     private void RunStep(IReadOnlyList<Sequence> step)
     {
         var start = Stopwatch.GetTimestamp();
         Assemble(step);
+        // The step's list changes when a sequence ends in it.
+        var (sequences, traced) = (step.Count, FirstTraced(step));
         try
         {
             _forward.Run(_batch, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_logitRows), _logits, _stopping.Token);
@@ -191,7 +192,17 @@ public sealed class InferenceEngine : IDisposable
             return;
         }
         _steps++;
-        _scheduler.StepDone(_batch.Rows, Stopwatch.GetElapsedTime(start));
+        var end = Stopwatch.GetTimestamp();
+        _scheduler.StepDone(_batch.Rows, Stopwatch.GetElapsedTime(start, end));
+        _options.Observer?.StepEnded(new StepTimes(start, end, _batch.Rows, sequences, traced));
+    }
+
+    private static SequenceTimes? FirstTraced(IReadOnlyList<Sequence> step)
+    {
+        for (var i = 0; i < step.Count; i++)
+            if (step[i].Times.IsTraced)
+                return step[i].Times;
+        return null;
     }
 
     private void Assemble(IReadOnlyList<Sequence> step)
@@ -278,7 +289,9 @@ public sealed class InferenceEngine : IDisposable
             End(sequence, FinishReason.Stop);
             return false;
         }
-        sequence.Append(token, request.Logprobs is { } top ? LogProbabilities.Of(logits, token, top) : null);
+        var now = Stopwatch.GetTimestamp();
+        _options.Observer?.TokenGenerated(sequence.Times, now);
+        sequence.Append(token, now, request.Logprobs is { } top ? LogProbabilities.Of(logits, token, top) : null);
         _generatedTokens++;
         if (sequence.Generated == sequence.Limit)
             End(sequence, FinishReason.Length);
@@ -292,13 +305,21 @@ public sealed class InferenceEngine : IDisposable
     private void End(Sequence sequence, FinishReason reason)
     {
         _scheduler.Remove(sequence);
+        Observe(sequence, reason == FinishReason.Stop ? SequenceOutcome.Stop : SequenceOutcome.Length);
         sequence.Finish(reason);
     }
 
     private void End(Sequence sequence, Exception exception)
     {
         _scheduler.Remove(sequence);
+        Observe(sequence, exception is OperationCanceledException ? SequenceOutcome.Cancelled : SequenceOutcome.Failed);
         sequence.Fail(exception);
+    }
+
+    private void Observe(Sequence sequence, SequenceOutcome outcome)
+    {
+        sequence.Times.Ended = Stopwatch.GetTimestamp();
+        _options.Observer?.SequenceEnded(sequence.Times, outcome);
     }
 
     private void FailAll(Exception exception)

@@ -16,6 +16,9 @@ public static class ExpertMethods
     public static GrpcMethod<DescribeRequest, DescribeResponse> Describe { get; } =
         GrpcMethod.Protobuf(Service, nameof(Describe), DescribeRequest.Parser, DescribeResponse.Parser);
 
+    public static GrpcMethod<StatusRequest, StatusResponse> Status { get; } =
+        GrpcMethod.Protobuf(Service, nameof(Status), StatusRequest.Parser, StatusResponse.Parser);
+
     public static GrpcMethod<ProcessRequest, ProcessResponse> Process { get; } =
         GrpcMethod.Protobuf(Service, nameof(Process), ProcessRequest.Parser, ProcessResponse.Parser);
 

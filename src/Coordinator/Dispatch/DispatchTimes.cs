@@ -3,11 +3,16 @@ using Grok1Cluster.Engine.Dispatch;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
 
-/// <summary>Measures how long each layer waits for its experts, from the first byte sent to the last sum added.</summary>
+/// <summary>Measures how long each layer waits for its experts, from the first byte sent to the last sum added; keeps the latest.</summary>
 public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
 {
-    private readonly List<double> _microseconds = [];
+    private const int Kept = 1 << 16;
+
+    private readonly Queue<double> _microseconds = new(Kept);
     private long _start;
+
+    /// <summary>Told of every layer as well.</summary>
+    public IDispatchObserver? Observer { get; set; }
 
     /// <summary>Forgets what was measured.</summary>
     public void Clear()
@@ -33,8 +38,14 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         inner.Combine(batch, cancel);
+        var end = Stopwatch.GetTimestamp();
         lock (_microseconds)
-            _microseconds.Add(Stopwatch.GetElapsedTime(_start).TotalMicroseconds);
+        {
+            if (_microseconds.Count == Kept)
+                _microseconds.Dequeue();
+            _microseconds.Enqueue(Stopwatch.GetElapsedTime(_start, end).TotalMicroseconds);
+        }
+        Observer?.LayerEnded(batch.Layer, batch.Rows, _start, end);
     }
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Cluster.Plans;
@@ -40,6 +41,9 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         _shares = [.. plan.Workers.Select(_ => new Share())];
     }
 
+    /// <summary>Told of every call.</summary>
+    public IDispatchObserver? Observer { get; set; }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
@@ -48,8 +52,9 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         {
             var share = _shares[worker];
             share.Reply = null;
+            share.Times.Started = Stopwatch.GetTimestamp();
             if (bundles[worker].Count > 0 && _builder.Build(batch, bundles[worker], share.Rows) is { } call)
-                share.Reply = SendAsync(_workers[worker]!, call, cancel);
+                share.Reply = SendAsync(_workers[worker]!, call, share.Times, cancel);
         }
     }
 
@@ -58,7 +63,10 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
     {
         for (var worker = 0; worker < _shares.Length; worker++)
             if (_shares[worker].Reply is { } reply)
+            {
                 _shares[worker].Result = Check(reply.GetAwaiter().GetResult(), worker, batch);
+                Observer?.Called(_plan.Workers[worker], _shares[worker].Timing());
+            }
         foreach (var bundle in _plan.Bundles(batch.Layer))
         {
             var worker = Choose(bundle);
@@ -79,13 +87,13 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
         throw new DispatchException($"no worker of a bundle of layer {bundle.Bundle.Layer} is connected");
     }
 
-    private static async Task<ExpertResult> SendAsync(WorkerConnection worker, ExpertCall call, CancellationToken cancel)
+    private static async Task<ExpertResult> SendAsync(WorkerConnection worker, ExpertCall call, CallTimes times, CancellationToken cancel)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         limit.CancelAfter(CallTimeout);
         try
         {
-            return await worker.CallAsync(call, limit.Token);
+            return await worker.CallAsync(call, times, limit.Token);
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
@@ -151,6 +159,11 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
 
         public ExpertResult? Result { get; set; }
 
+        public CallTimes Times { get; } = new();
+
         public float[] Widened { get; set; } = [];
+
+        public CallTiming Timing() => new(
+            Times.Started, Times.Sent, Times.Received, Result!.QueueUs, Result.ComputeUs, Rows.Count, Times.SentBytes, Result.CalculateSize());
     }
 }

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
@@ -10,11 +12,12 @@ namespace Grok1Cluster.Coordinator.Workers;
 public sealed class WorkerConnection : IAsyncDisposable
 {
     private static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(5);
 
     private readonly GrpcChannel _channel;
     private readonly DuplexStreamingCall<ProcessRequest, ProcessResponse> _stream;
     private readonly SemaphoreSlim _writing = new(1, 1);
-    private readonly Dictionary<ulong, TaskCompletionSource<ExpertResult>> _pending = [];
+    private readonly Dictionary<ulong, PendingCall> _pending = [];
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _reading;
     private ulong _lastId;
@@ -61,9 +64,12 @@ public sealed class WorkerConnection : IAsyncDisposable
     }
 
     /// <summary>Sends a call, whose id is set here, and waits for its result.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="times">Filled with what is measured here.</param>
+    /// <param name="cancel">Gives up.</param>
     /// <exception cref="DispatchException">The worker is lost, or refused the call.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the worker is told.</exception>
-    public async Task<ExpertResult> CallAsync(ExpertCall call, CancellationToken cancel)
+    public async Task<ExpertResult> CallAsync(ExpertCall call, CallTimes times, CancellationToken cancel)
     {
         var completion = new TaskCompletionSource<ExpertResult>(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_pending)
@@ -71,11 +77,14 @@ public sealed class WorkerConnection : IAsyncDisposable
             if (_lost is not null)
                 throw _lost;
             call.Id = ++_lastId;
-            _pending.Add(call.Id, completion);
+            _pending.Add(call.Id, new PendingCall(completion, times));
         }
         try
         {
-            await WriteAsync(new ProcessRequest { Call = call });
+            var request = new ProcessRequest { Call = call };
+            times.SentBytes = request.CalculateSize();
+            await WriteAsync(request);
+            times.Sent = Stopwatch.GetTimestamp();
             return await completion.Task.WaitAsync(cancel);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -89,6 +98,11 @@ public sealed class WorkerConnection : IAsyncDisposable
                 _pending.Remove(call.Id);
         }
     }
+
+    /// <summary>Asks the worker how it is, beside the calls; the time of the answer is the round trip.</summary>
+    /// <exception cref="RpcException">No answer in time; a worker of an older version does not know the question.</exception>
+    public Task<StatusResponse> StatusAsync(CancellationToken cancel) =>
+        _channel.UnaryAsync(ExpertMethods.Status, new StatusRequest(), GrpcCallOptions.After(StatusTimeout), cancel);
 
     public async ValueTask DisposeAsync()
     {
@@ -135,17 +149,20 @@ public sealed class WorkerConnection : IAsyncDisposable
     {
         if (response.KindCase == ProcessResponse.KindOneofCase.Result)
         {
-            Take(response.Result.Id)?.TrySetResult(response.Result);
+            if (Take(response.Result.Id) is not { } answered)
+                return;
+            answered.Times.Received = Stopwatch.GetTimestamp();
+            answered.Completion.TrySetResult(response.Result);
             return;
         }
         var failure = response.Failure;
-        Take(failure?.Id ?? 0)?.TrySetException(new DispatchException($"worker {Id} at {Address} refused a call ({failure!.Reason}): {failure.Message}"));
+        Take(failure?.Id ?? 0)?.Completion.TrySetException(new DispatchException($"worker {Id} at {Address} refused a call ({failure!.Reason}): {failure.Message}"));
     }
 
-    private TaskCompletionSource<ExpertResult>? Take(ulong id)
+    private PendingCall? Take(ulong id)
     {
         lock (_pending)
-            return _pending.Remove(id, out var completion) ? completion : null;
+            return _pending.Remove(id, out var call) ? call : null;
     }
 
     /// <summary>Ends every call that waits: nothing more will come.</summary>
@@ -155,11 +172,13 @@ public sealed class WorkerConnection : IAsyncDisposable
         lock (_pending)
         {
             _lost ??= new DispatchException($"worker {Id} at {Address} (process {Description.ProcessId}) is lost: {(cause as RpcException)?.Status.Message ?? cause.Message}", cause);
-            waiting = [.. _pending.Values];
+            waiting = [.. _pending.Values.Select(call => call.Completion)];
             _pending.Clear();
         }
         foreach (var completion in waiting)
             completion.TrySetException(_lost);
         return _lost;
     }
+
+    private readonly record struct PendingCall(TaskCompletionSource<ExpertResult> Completion, CallTimes Times);
 }

@@ -30,9 +30,6 @@ public sealed record GenerationRequest
 
     /// <summary>Whether to tell the experts that each position was routed to; then too the prompt is computed whole.</summary>
     public bool RoutedExperts { get; init; }
-
-    /// <summary>What logs, metrics and traces call it.</summary>
-    public string? Id { get; init; }
 }
 
 /// <summary>Why a generation ended.</summary>
@@ -50,7 +47,6 @@ public enum FinishReason
 /// <param name="FinishReason">Why it ended.</param>
 /// <param name="Prefill">Time from the start to the first token.</param>
 /// <param name="Decode">Time from the first token to the last.</param>
-/// <param name="CachedTokens">Prompt tokens that the prefix cache had.</param>
 /// <param name="RoutedExperts">Experts of the positions computed after the last token was given; null if not asked for. See <see cref="GeneratedToken"/>.</param>
 public sealed record GenerationResult(
-    IReadOnlyList<int> Tokens, FinishReason FinishReason, TimeSpan Prefill, TimeSpan Decode, int CachedTokens, IReadOnlyList<int[]>? RoutedExperts);
+    IReadOnlyList<int> Tokens, FinishReason FinishReason, TimeSpan Prefill, TimeSpan Decode, IReadOnlyList<int[]>? RoutedExperts);

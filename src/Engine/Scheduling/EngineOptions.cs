@@ -25,6 +25,6 @@ public sealed record EngineOptions
     [Range(0, 32)]
     public int DraftTokens { get; init; }
 
-    /// <summary>Told of every sequence's life; null for nobody.</summary>
-    public ISequenceObserver? Observer { get; init; }
+    /// <summary>Told what happens; null: nobody.</summary>
+    public IEngineObserver? Observer { get; init; }
 }

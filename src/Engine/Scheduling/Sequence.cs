@@ -16,7 +16,7 @@ internal sealed class Sequence : IDisposable
     private readonly Channel<GeneratedToken> _output = Channel.CreateUnbounded<GeneratedToken>(new UnboundedChannelOptions { SingleWriter = true });
     private readonly TaskCompletionSource<GenerationResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<TokenLogprobs> _promptLogprobs = [];
-    private readonly ISequenceObserver? _observer;
+    private volatile bool _stopRequested;
     private readonly int[] _drafts;
     private int[] _stepTokens = [];
     private List<int[]>? _routedSinceToken;
@@ -24,15 +24,15 @@ internal sealed class Sequence : IDisposable
 
     public Sequence(GenerationRequest request, Grok1Config config, Sampler sampler, KvBlockPool pool, EngineOptions options, Sequence? leader, CancellationToken cancel)
     {
-        (Request, Sampler, Leader, Cancel, _observer) = (request, sampler, leader, cancel, options.Observer);
+        (Request, Sampler, Leader, Cancel) = (request, sampler, leader, cancel);
         _tokens = [.. request.Prompt];
         _drafts = new int[options.DraftTokens];
         _routedSinceToken = request.RoutedExperts ? [] : null;
         Enders = [config.EosToken, .. request.StopTokens];
         Kv = new SequenceKv(pool);
         Limit = Math.Min(request.MaxTokens, config.MaxSequenceLength - request.Prompt.Count);
-        Life = new SequenceLife { RequestId = request.Id, PromptTokens = request.Prompt.Count, Submitted = Stopwatch.GetTimestamp() };
-        Handle = new SequenceHandle(_output.Reader, _completion.Task, _promptLogprobs, Life);
+        Times = new SequenceTimes { PromptTokens = request.Prompt.Count, MaxTokens = request.MaxTokens };
+        Handle = new SequenceHandle(_output.Reader, _completion.Task, _promptLogprobs, Times, () => _stopRequested = true);
     }
 
     public GenerationRequest Request { get; }
@@ -48,7 +48,10 @@ internal sealed class Sequence : IDisposable
 
     public SequenceHandle Handle { get; }
 
-    public SequenceLife Life { get; }
+    public SequenceTimes Times { get; }
+
+    /// <summary>The caller has enough.</summary>
+    public bool StopRequested => _stopRequested;
 
     /// <summary>Most tokens to generate, within the model's longest sequence.</summary>
     public int Limit { get; }
@@ -87,11 +90,9 @@ internal sealed class Sequence : IDisposable
     public int Start()
     {
         var cached = WantsEveryPosition ? 0 : Kv.Adopt(Tokens);
-        if (Life.Started == 0)
-        {
-            (Life.Started, Life.CachedTokens) = (Stopwatch.GetTimestamp(), cached);
-            _observer?.Started(Life);
-        }
+        // After a preemption it leaves the queue again, which changes nothing.
+        if (Times.Admitted == 0)
+            (Times.Admitted, Times.CachedTokens) = (Stopwatch.GetTimestamp(), cached);
         return cached;
     }
 
@@ -135,27 +136,26 @@ internal sealed class Sequence : IDisposable
     public void FinishPrompt() => PromptDone = true;
 
     /// <summary>Takes a generated token and passes it on.</summary>
-    public void Append(int token, TokenLogprobs? logprobs)
+    /// <param name="token">The token.</param>
+    /// <param name="now">When it was generated.</param>
+    /// <param name="logprobs">If asked for.</param>
+    public void Append(int token, long now, TokenLogprobs? logprobs)
     {
-        Life.LastToken = Stopwatch.GetTimestamp();
-        if (Life.FirstToken == 0)
-            Life.FirstToken = Life.LastToken;
-        Life.GeneratedTokens++;
+        if (Times.FirstToken == 0)
+            Times.FirstToken = now;
+        Times.LastToken = now;
+        Times.GeneratedTokens++;
         _tokens.Add(token);
         _output.Writer.TryWrite(new GeneratedToken(token, logprobs, TakeRouted()));
-        _observer?.Token(Life);
     }
 
     public void Finish(FinishReason reason)
     {
         PromptDone = true;
-        var now = Stopwatch.GetTimestamp();
-        var prefill = Stopwatch.GetElapsedTime(Life.Submitted, Life.FirstToken == 0 ? now : Life.FirstToken);
-        var result = new GenerationResult(
-            _tokens[Request.Prompt.Count..], reason, prefill, Stopwatch.GetElapsedTime(Life.Submitted, now) - prefill, Life.CachedTokens, TakeRouted());
-        _completion.TrySetResult(result);
+        var total = Stopwatch.GetElapsedTime(Times.Submitted);
+        var prefill = Times.FirstToken == 0 ? total : Stopwatch.GetElapsedTime(Times.Submitted, Times.FirstToken);
+        _completion.TrySetResult(new GenerationResult(_tokens[Request.Prompt.Count..], reason, prefill, total - prefill, TakeRouted()));
         _output.Writer.TryComplete();
-        _observer?.Ended(Life, reason, null);
     }
 
     public void Fail(Exception exception)
@@ -168,7 +168,6 @@ internal sealed class Sequence : IDisposable
         // Whoever only reads tokens still learns of it; an unobserved completion is no fault of its own.
         _ = _completion.Task.Exception;
         _output.Writer.TryComplete(exception);
-        _observer?.Ended(Life, null, exception);
     }
 
     public void Dispose() => Kv.Dispose();

@@ -38,9 +38,8 @@ internal sealed record ChatRequest
     public int? Logprobs { get; private init; }
 
     /// <summary>As the engine takes it, but for prompt and seed.</summary>
-    public GenerationRequest ToEngine(string id, ApiLimits limits) => new()
+    public GenerationRequest ToEngine(ApiLimits limits) => new()
     {
-        Id = id,
         Prompt = [],
         // The engine ends it where the context does.
         MaxTokens = Generation.MaxTokens ?? limits.Tokens ?? int.MaxValue,

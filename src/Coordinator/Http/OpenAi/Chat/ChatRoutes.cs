@@ -26,7 +26,7 @@ internal static class ChatRoutes
         context.Response.Headers[TemplateHeader] = api.Template.Name;
         var body = await JsonBody.ReadAsync(context, api.Limits.JsonDepth);
         var request = ChatRequest.Read(body, api.Model, api.Template, api.Limits);
-        using var run = GenerationRun.Start(api.Engine, api.Model, [request.Prompt], request.Generation, request.ToEngine(context.TraceIdentifier, api.Limits), context.RequestAborted);
+        using var run = GenerationRun.Start(api.Engine, api.Model, [request.Prompt], request.Generation, request.ToEngine(api.Limits), context.RequestAborted);
         var answer = new ChatAnswer(api.Model, request);
         if (request.Generation.Stream)
             await new EventStream(context, api.Time).SendAsync(run.Events, answer.Event, answer.LastEvent);

@@ -35,9 +35,8 @@ internal sealed record CompletionRequest
     public int? Logprobs { get; private init; }
 
     /// <summary>As the engine takes it, but for prompt and seed.</summary>
-    public GenerationRequest ToEngine(string id) => new()
+    public GenerationRequest ToEngine() => new()
     {
-        Id = id,
         Prompt = [],
         MaxTokens = Generation.MaxTokens ?? DefaultMaxTokens,
         MinTokens = Generation.MinTokens,

@@ -16,7 +16,7 @@ internal static class CompletionRoutes
     {
         var body = await JsonBody.ReadAsync(context, api.Limits.JsonDepth);
         var request = CompletionRequest.Read(body, api.Model, api.Limits);
-        using var run = GenerationRun.Start(api.Engine, api.Model, request.Prompts, request.Generation, request.ToEngine(context.TraceIdentifier), context.RequestAborted);
+        using var run = GenerationRun.Start(api.Engine, api.Model, request.Prompts, request.Generation, request.ToEngine(), context.RequestAborted);
         var answer = new CompletionAnswer(api.Model, request, run.Choices);
         if (request.Generation.Stream)
             await new EventStream(context, api.Time).SendAsync(run.Events, answer.Event, answer.LastEvent);

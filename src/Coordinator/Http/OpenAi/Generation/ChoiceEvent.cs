@@ -19,5 +19,5 @@ internal sealed record TokenEvent(int Choice, GeneratedToken Token, string Text)
 /// <param name="Reason">Why it ended.</param>
 /// <param name="RoutedExperts">Of the positions computed since the last token; null if not asked for.</param>
 /// <param name="GeneratedTokens">Tokens up to the end, those of a stop string included.</param>
-/// <param name="Life">The sequence's other counts.</param>
-internal sealed record EndEvent(int Choice, string Text, FinishReason Reason, IReadOnlyList<int[]>? RoutedExperts, int GeneratedTokens, SequenceLife Life) : ChoiceEvent(Choice);
+/// <param name="Times">The sequence's other counts.</param>
+internal sealed record EndEvent(int Choice, string Text, FinishReason Reason, IReadOnlyList<int[]>? RoutedExperts, int GeneratedTokens, SequenceTimes Times) : ChoiceEvent(Choice);

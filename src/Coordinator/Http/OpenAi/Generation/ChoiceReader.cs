@@ -12,9 +12,8 @@ namespace Grok1Cluster.Coordinator.Http.OpenAi.Generation;
 /// <param name="promptLogprobs">Of the sequence that computed the prompt.</param>
 /// <param name="decoder">Has seen the prompt.</param>
 /// <param name="stops">Stop strings.</param>
-/// <param name="stop">Takes the sequence out of the engine.</param>
 internal sealed class ChoiceReader(
-    int index, GenerationRequest request, SequenceHandle handle, IReadOnlyList<TokenLogprobs> promptLogprobs, ITokenDecoder decoder, IReadOnlyList<string> stops, Action stop)
+    int index, GenerationRequest request, SequenceHandle handle, IReadOnlyList<TokenLogprobs> promptLogprobs, ITokenDecoder decoder, IReadOnlyList<string> stops)
 {
     /// <exception cref="Exception">What the sequence failed with.</exception>
     public async IAsyncEnumerable<ChoiceEvent> ReadAsync([EnumeratorCancellation] CancellationToken cancel)
@@ -29,14 +28,14 @@ internal sealed class ChoiceReader(
                 yield return new TokenEvent(index, certain.Token, certain.Text);
             if (!matcher.Stopped)
                 continue;
-            stop();
-            yield return new EndEvent(index, "", FinishReason.Stop, request.RoutedExperts ? [] : null, count, handle.Life);
+            handle.Stop();
+            yield return new EndEvent(index, "", FinishReason.Stop, request.RoutedExperts ? [] : null, count, handle.Times);
             yield break;
         }
         var result = await handle.Completion;
         var (tokens, rest) = matcher.End(decoder.Flush());
         foreach (var certain in tokens)
             yield return new TokenEvent(index, certain.Token, certain.Text);
-        yield return new EndEvent(index, rest, matcher.Stopped ? FinishReason.Stop : result.FinishReason, result.RoutedExperts, count, handle.Life);
+        yield return new EndEvent(index, rest, matcher.Stopped ? FinishReason.Stop : result.FinishReason, result.RoutedExperts, count, handle.Times);
     }
 }

@@ -12,14 +12,19 @@ namespace Grok1Cluster.Coordinator.Http.OpenAi.Generation;
 internal sealed class GenerationRun : IDisposable
 {
     private readonly Channel<ChoiceEvent> _events = Channel.CreateUnbounded<ChoiceEvent>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly CancellationTokenSource[] _cancels;
+    private readonly CancellationTokenSource _cancel = new();
+    private readonly CancellationTokenRegistration _clientGone;
 
-    private GenerationRun(CancellationTokenSource[] cancels) => _cancels = cancels;
+    private GenerationRun(int choices, CancellationToken cancel)
+    {
+        Choices = choices;
+        _clientGone = cancel.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
+    }
 
     /// <summary>Events of all choices; of one choice in order. Fails with what the first failing choice failed with.</summary>
     public ChannelReader<ChoiceEvent> Events => _events.Reader;
 
-    public int Choices => _cancels.Length;
+    public int Choices { get; }
 
     /// <summary>Submits everything, or nothing.</summary>
     /// <param name="engine">Takes the requests.</param>
@@ -40,12 +45,12 @@ internal sealed class GenerationRun : IDisposable
             PromptLogprobs = choice == 0 ? template.PromptLogprobs : null,
             Sampling = template.Sampling with { Seed = template.Sampling.Seed + (ulong)choice },
         })).ToArray();
-        var run = new GenerationRun([.. requests.Select(_ => CancellationTokenSource.CreateLinkedTokenSource(cancel))]);
+        var run = new GenerationRun(requests.Length, cancel);
         try
         {
-            var handles = engine.Submit(requests, [.. run._cancels.Select(source => source.Token)]);
+            var handles = engine.Submit(requests, run._cancel.Token);
             _ = run.PumpAsync([.. handles.Select((handle, i) => new ChoiceReader(
-                i, requests[i], handle, handles[i - i % fields.Choices].PromptLogprobs, model.Texts.Decoder(requests[i].Prompt), fields.Stops, run._cancels[i].Cancel))], cancel);
+                i, requests[i], handle, handles[i - i % fields.Choices].PromptLogprobs, model.Texts.Decoder(requests[i].Prompt), fields.Stops))]);
             return run;
         }
         catch
@@ -57,35 +62,29 @@ internal sealed class GenerationRun : IDisposable
 
     public void Dispose()
     {
-        foreach (var cancel in _cancels)
-            cancel.Cancel();
+        _clientGone.Dispose();
+        // Not disposed: readers that end later still look at it.
+        _cancel.Cancel();
     }
 
-    private async Task PumpAsync(IReadOnlyList<ChoiceReader> readers, CancellationToken cancel)
+    private async Task PumpAsync(IReadOnlyList<ChoiceReader> readers)
+    {
+        await Task.WhenAll(readers.Select(PumpAsync));
+        _events.Writer.TryComplete();
+    }
+
+    private async Task PumpAsync(ChoiceReader reader)
     {
         try
         {
-            await Task.WhenAll(readers.Select(reader => PumpAsync(reader, cancel)));
-            _events.Writer.TryComplete();
-        }
-        catch (Exception e)
-        {
-            _events.Writer.TryComplete(e);
-        }
-    }
-
-    private async Task PumpAsync(ChoiceReader reader, CancellationToken cancel)
-    {
-        try
-        {
-            await foreach (var happened in reader.ReadAsync(cancel))
+            await foreach (var happened in reader.ReadAsync(_cancel.Token))
                 _events.Writer.TryWrite(happened);
         }
         catch (Exception e)
         {
             // The first failure is the request's; the other choices have no reader from here on.
             _events.Writer.TryComplete(e);
-            Dispose();
+            _cancel.Cancel();
         }
     }
 }

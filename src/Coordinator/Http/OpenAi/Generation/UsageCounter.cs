@@ -21,7 +21,7 @@ internal sealed class UsageCounter(int choices)
         _generated += end.GeneratedTokens;
         if (end.Choice % choices != 0)
             return;
-        _prompt += end.Life.PromptTokens;
-        _cached += end.Life.CachedTokens;
+        _prompt += end.Times.PromptTokens;
+        _cached += end.Times.CachedTokens;
     }
 }
