@@ -19,7 +19,7 @@ public class ServeTests(ModelFixture models) : IClassFixture<ModelFixture>
         var expected = string.Join(' ', JsonDocument.Parse(run.Output).RootElement.GetProperty("tokens").EnumerateArray());
 
         var whole = await PostAsync(client, """{"prompt": [7, 8, 9], "max_tokens": 12, "temperature": 0}""");
-        Assert.Equal(expected, whole.GetProperty("choices")[0].GetProperty("text").GetString());
+        Assert.Equal(expected, whole.GetProperty("choices")[0].GetProperty("text").GetString()!.Trim());
         Assert.Equal("length", whole.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
         Assert.Equal(15, whole.GetProperty("usage").GetProperty("total_tokens").GetInt32());
 
@@ -41,7 +41,7 @@ public class ServeTests(ModelFixture models) : IClassFixture<ModelFixture>
 
     [Theory]
     [InlineData("{", 400, "")]
-    [InlineData("null", 400, "null")]
+    [InlineData("null", 400, "JSON object")]
     [InlineData("[]", 400, "")]
     [InlineData("""{"max_tokens": 3}""", 400, "prompt")]
     [InlineData("""{"prompt": 5}""", 400, "the prompt must be a string")]

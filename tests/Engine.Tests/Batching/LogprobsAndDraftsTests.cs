@@ -19,7 +19,7 @@ public class LogprobsAndDraftsTests
             // Text that repeats itself, so that there is something to guess.
             Prompt = [.. Enumerable.Range(0, 60).Select(k => (i * 31 + k % (5 + i)) % 500)],
             MaxTokens = 90, IgnoreEos = true, Logprobs = 2, RoutedExperts = true, PromptLogprobs = i % 2 == 0 ? 1 : null,
-            Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)i, LogitBias = new Dictionary<int, float> { [7] = 3, [8] = 3 } },
+            Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)i, LogitBias = temperature == 0 ? new Dictionary<int, float>() : new Dictionary<int, float> { [7] = 3, [8] = 3 } },
         }).ToArray();
         var (plain, steps, _) = await RunAsync(model, new EngineOptions(), requests);
         var (guessed, fewer, statistics) = await RunAsync(model, new EngineOptions { DraftTokens = 6 }, requests);
