@@ -15,12 +15,11 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly ModelStore _store;
     private readonly TileStore _tiles;
     private readonly ComputePool _pool;
-    private readonly CallExecutor _executor;
     private readonly ExpertService _service;
     private readonly GrpcServer _server;
 
-    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, CallExecutor executor, ExpertService service, GrpcServer server) =>
-        (_store, _tiles, _pool, _executor, _service, _server) = (store, tiles, pool, executor, service, server);
+    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, GrpcServer server) =>
+        (_store, _tiles, _pool, _service, _server) = (store, tiles, pool, service, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -46,10 +45,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
             var tiles = Push(new TileStore(store, slices));
             if (options.Preload)
-                await Task.Run(() => tiles.Preload(cancel), cancel);
+                await Task.Run(() => tiles.Load(options.Weights, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
-            var executor = Push(new CallExecutor(tiles, pool));
-            var service = Push(new ExpertService(options.Id, tiles, executor, onFault));
+            var service = Push(new ExpertService(options.Id, tiles, pool, onFault));
 
             var health = new HealthService();
             var services = new GrpcServices();
@@ -62,7 +60,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             }, cancel);
             health.Set(HealthService.WholeServer, serving: true);
             health.Set(ExpertMethods.Service, serving: true);
-            return new ExpertWorkerHost(store, tiles, pool, executor, service, server);
+            return new ExpertWorkerHost(store, tiles, pool, service, server);
         }
         catch
         {
@@ -82,7 +80,6 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     {
         await _server.DisposeAsync();
         _service.Dispose();
-        _executor.Dispose();
         _pool.Dispose();
         _tiles.Dispose();
         _store.Dispose();

@@ -1,4 +1,4 @@
-using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.ExpertWorker;
 
@@ -25,6 +25,9 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>Most bytes of weights to hold; null: what the machine has available.</summary>
     public long? MemoryLimit { get; init; }
+
+    /// <summary>How the tiles are held in memory.</summary>
+    public WeightMemory Weights { get; init; } = new();
 
     /// <summary>Whether every page of the tiles is read before the worker is ready.</summary>
     public bool Preload { get; init; } = true;

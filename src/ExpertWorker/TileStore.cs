@@ -29,9 +29,10 @@ public sealed class TileStore : IDisposable
     /// <summary>A tile, or null if it is not held.</summary>
     public ExpertTile? Find(ExpertSlice slice) => _tiles.GetValueOrDefault(slice);
 
-    /// <summary>Brings every page into memory.</summary>
-    public void Preload(CancellationToken cancel) =>
-        Parallel.ForEach(_tiles.Values, new ParallelOptions { CancellationToken = cancel }, tile => tile.Touch());
+    /// <summary>Brings every tile into memory; before the first call.</summary>
+    /// <exception cref="ModelException">A file cannot be read.</exception>
+    /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
+    public void Load(WeightMemory memory, CancellationToken cancel) => WeightLoading.LoadAll(_tiles.Values, memory.For(Bytes), cancel);
 
     public void Dispose()
     {

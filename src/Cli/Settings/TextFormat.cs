@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Numerics;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Cli.Settings;
 
@@ -67,6 +68,8 @@ internal static class TextFormats
             return false;
         }
     });
+
+    public static TextFormat<CpuSet?> Cpus { get; } = new("0-3,8", "CPU numbers and ranges separated by commas", CpuSet.TryParse);
 
     public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);
 

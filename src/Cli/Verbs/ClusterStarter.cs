@@ -19,6 +19,9 @@ internal static class ClusterStarter
             Threads = settings.Threads,
             MemoryLimit = settings.MemoryLimitBytes,
             KvMemory = settings.KvMemoryBytes,
+            PipelineDepth = settings.PipelineDepth,
+            Weights = settings.Weights,
+            SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
         };
         var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
         if (session.Workers.Count > 0)

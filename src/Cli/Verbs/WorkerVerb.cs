@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
@@ -13,19 +14,22 @@ internal static class WorkerVerb
 {
     public static Command Create()
     {
-        var model = Options.ClusterOptions.ModelOption();
+        var model = ClusterOptions.ModelOption();
         var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
         var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
         var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
         var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
+        var machine = new MachineOptions();
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
             "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, noPreload, supervised };
+        machine.AddTo(verb);
         verb.Runs(async (context, cancellation) =>
         {
+            machine.Bind(context);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),
@@ -34,6 +38,7 @@ internal static class WorkerVerb
                 Listen = context.Get(listen),
                 Threads = context.Get(threads) ?? 0,
                 MemoryLimit = context.Get(memory),
+                Weights = machine.Weights(context),
                 Preload = !context.Get(noPreload),
             }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
             await using var host = await started;

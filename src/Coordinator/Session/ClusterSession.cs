@@ -25,6 +25,9 @@ namespace Grok1Cluster.Coordinator.Session;
 /// </summary>
 public sealed class ClusterSession : IAsyncDisposable
 {
+    /// <summary>Spinning for an answer is for machines of their own; beside local workers it takes their cores.</summary>
+    private static readonly TimeSpan DispatchSpin = TimeSpan.FromMicroseconds(50);
+
     private readonly Stack<object> _owned = new();
 
     private ClusterSession(ClusterSessionOptions options, ModelStore store) => (Options, Store) = (options, store);
@@ -43,6 +46,9 @@ public sealed class ClusterSession : IAsyncDisposable
     public SentencePieceTokenizer? Tokenizer { get; private set; }
 
     public ForwardPass Forward { get; private set; } = null!;
+
+    /// <summary>Chooses the micro-batches of a step; null: always one.</summary>
+    public IPipelineDepth? Depth { get; private set; }
 
     /// <summary>How long layers wait for their experts; null when the experts are computed in this process.</summary>
     public DispatchTimes? Times { get; private set; }
@@ -103,26 +109,31 @@ public sealed class ClusterSession : IAsyncDisposable
         var local = Options.Workers == 0 && Options.WorkerAddresses.Count == 0;
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
+        var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
         var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
+        Depth = ChooseDepth();
+        var expertsHere = Options.WorkerAddresses.Count == 0;
+        MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + kvBlocks * attention.KvBlockBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
+        weights.Load(weightMemory);
         IExpertDispatcher dispatcher;
         if (local)
         {
-            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: true), Options.MemoryLimit);
             var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
-            experts.Preload();
+            experts.Load(weightMemory);
             dispatcher = experts;
         }
         else
         {
-            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: Options.WorkerAddresses.Count == 0), Options.MemoryLimit);
             dispatcher = Times = new DispatchTimes(Own(await StartWorkersAsync(threads, note, cancel)));
         }
-        weights.Touch();
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision));
+        Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision) { Depth = Depth });
         KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
+
+    /// <summary>Workers that were started here share the cores with the coordinator: nothing runs beside them.</summary>
+    private IPipelineDepth? ChooseDepth() => Options.PipelineDepth is { } depth ? new FixedPipelineDepth(depth) : Options.WorkerAddresses.Count > 0 ? new PipelineDepth() : null;
 
     private async Task<RemoteExpertDispatcher> StartWorkersAsync(int threads, Action<string> note, CancellationToken cancel)
     {
@@ -146,7 +157,10 @@ public sealed class ClusterSession : IAsyncDisposable
         if (idle > 0)
             note($"{idle} of {Workers.Count} workers hold nothing: there are not more pieces");
         WorkerCoverage.Check(Plan, Store, Workers);
-        return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config.EmbeddingDim, Store.Config.LayerCount);
+        return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero)
+        {
+            Depth = Depth as PipelineDepth,
+        };
     }
 
     private AutoInputs Inputs(Fleet fleet)
@@ -190,9 +204,8 @@ public sealed class ClusterSession : IAsyncDisposable
         return (int)Math.Min(bytes / blockBytes, int.MaxValue);
     }
 
-    /// <summary>Processes on one machine map the same files, so an expert counts once however many workers hold it.</summary>
-    private long NeededBytes(long kvBytes, bool expertsHere) =>
-        Store.DenseLayout.Bytes + kvBytes + (expertsHere ? (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count) : 0);
+    /// <summary>All experts, each once; a worker that holds a replica checks its own share.</summary>
+    private long ExpertBytes => (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count);
 
     private T Own<T>(T item) where T : class
     {

@@ -23,7 +23,9 @@ public sealed class LocalExpertDispatcher : IExpertDispatcher
     }
 
     /// <summary>Brings every expert into memory.</summary>
-    public void Preload() => Parallel.ForEach(_layers.SelectMany(tiles => tiles), tile => tile.Touch());
+    /// <exception cref="Model.ModelException">A file cannot be read.</exception>
+    /// <exception cref="Model.ResourceException">The system does not allow so much locked memory.</exception>
+    public void Load(WeightMemory memory) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, CancellationToken.None);
 
     public unsafe void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
