@@ -1,3 +1,4 @@
+using Grok1Cluster.Engine.Forward;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Sampling;
 using Grok1Cluster.Engine.Scheduling;
@@ -25,7 +26,8 @@ public class LogprobsAndDraftsTests
         var (guessed, fewer, statistics) = await RunAsync(model, new EngineOptions { DraftTokens = 6 }, requests);
         Assert.Equal(plain, guessed);
         Assert.True(statistics.AcceptedTokens > 0, "nothing was guessed right");
-        Assert.True(statistics.DraftedTokens > statistics.AcceptedTokens, "nothing was guessed wrong");
+        // Greedily this model repeats one token, which is always guessed right.
+        Assert.True(temperature == 0 || statistics.DraftedTokens > statistics.AcceptedTokens, "nothing was guessed wrong");
         Assert.True(fewer < steps, $"{fewer} steps with guesses, {steps} without");
         Assert.Equal(model.Kv.Capacity, model.Kv.Available);
     }
@@ -40,6 +42,7 @@ public class LogprobsAndDraftsTests
         }).ToArray();
         using var scoring = new GoldenModel("tiny-b", Precision.Fast);
         using var model = new GoldenModel("tiny-b", Precision.Fast, kvBlocks: 12);
+        model.Forward.Depth = new TwoMicroBatches();
         using var engine = new InferenceEngine(model.Store.Config, model.Forward, model.Kv, new EngineOptions { MaxRows = 40 });
         var handles = requests.Select(request => engine.Submit(request, CancellationToken.None)).ToArray();
         for (var i = 0; i < requests.Length; i++)
@@ -88,10 +91,20 @@ public class LogprobsAndDraftsTests
     public async Task Without_tokens_to_generate_only_the_prompt_is_run()
     {
         using var model = new GoldenModel("tiny-b", Precision.Fast);
+        int[] prompt = [.. Enumerable.Range(0, model.Store.Config.MaxSequenceLength).Select(i => i % 500)];
+        var routed = new List<int>[model.Store.Config.LayerCount];
+        using (var scoring = new GoldenModel("tiny-b", Precision.Fast))
+        {
+            scoring.Forward.Routed += (layer, chosen) => (routed[layer] ??= []).AddRange(chosen.Span);
+            scoring.Scorer.Score(prompt, static (_, _) => { }, CancellationToken.None);
+        }
+        model.Forward.Depth = new TwoMicroBatches();
         using var engine = new InferenceEngine(model.Store.Config, model.Forward, model.Kv, new EngineOptions());
-        int[] prompt = [.. Enumerable.Range(0, model.Store.Config.MaxSequenceLength).Select(k => k % 500)];
         var handle = engine.Submit(new GenerationRequest { Prompt = prompt, MaxTokens = 0, PromptLogprobs = 0, RoutedExperts = true }, CancellationToken.None);
         var result = await handle.Completion;
+        var k = model.Store.Config.ExpertsPerToken;
+        for (var layer = 0; layer < routed.Length; layer++)
+            Assert.Equal(routed[layer], result.RoutedExperts!.SelectMany(position => position.AsSpan(layer * k, k).ToArray()));
         Assert.Empty(result.Tokens);
         Assert.Equal(FinishReason.Length, result.FinishReason);
         Assert.Equal(prompt.Length - 1, handle.PromptLogprobs.Count);
@@ -114,6 +127,16 @@ public class LogprobsAndDraftsTests
         // The last step is counted after its tokens are handed out.
         await engine.Submit(requests[0] with { MaxTokens = 1 }, CancellationToken.None).Completion;
         return (shown, engine.Statistics.Steps, engine.Statistics);
+    }
+
+    /// <summary>Steps in two parts, as over workers.</summary>
+    private sealed class TwoMicroBatches : IPipelineDepth
+    {
+        public int For(int rows) => 2;
+
+        public void Computed(int rows, TimeSpan elapsed)
+        {
+        }
     }
 
     private static string Shown(TokenLogprobs token) => $"{token.Token}:{token.Logprob:R} [{string.Join(' ', token.Top.Select(top => $"{top.Token}:{top.Logprob:R}"))}]";
