@@ -20,6 +20,7 @@ public sealed class ExpertService : IDisposable
     private readonly string _id;
     private readonly TileStore _tiles;
     private readonly CallExecutor _executor;
+    private readonly WorkerMetrics _metrics;
     private readonly Action<Exception> _onFault;
     private readonly Channel<PendingCall> _queue = Channel.CreateBounded<PendingCall>(QueueLength);
     private readonly Thread _thread;
@@ -27,16 +28,22 @@ public sealed class ExpertService : IDisposable
     /// <param name="id">The worker's id.</param>
     /// <param name="tiles">What it holds.</param>
     /// <param name="executor">Computes; used by this object's thread only.</param>
+    /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, CallExecutor executor, Action<Exception> onFault)
+    public ExpertService(string id, TileStore tiles, CallExecutor executor, WorkerMetrics metrics, Action<Exception> onFault)
     {
-        (_id, _tiles, _executor, _onFault) = (id, tiles, executor, onFault);
+        (_id, _tiles, _executor, _metrics, _onFault) = (id, tiles, executor, metrics, onFault);
+        metrics.QueueLength = () => _queue.Reader.Count;
         _thread = new Thread(ComputeAll) { IsBackground = true, Name = "expert-calls" };
         _thread.Start();
     }
 
     public void AddTo(GrpcServices services) => services
         .AddUnary(ExpertMethods.Describe, (_, _) => Task.FromResult(Describe()))
+        .AddUnary(ExpertMethods.Status, (_, _) => Task.FromResult(new StatusResponse
+        {
+            ResidentBytes = Environment.WorkingSet, QueueLength = (uint)_queue.Reader.Count, Calls = (ulong)_metrics.Calls,
+        }))
         .AddDuplexStreaming(ExpertMethods.Process, ProcessAsync);
 
     public void Dispose()
@@ -133,6 +140,7 @@ public sealed class ExpertService : IDisposable
             var result = _executor.Run(request);
             result.QueueUs = (uint)queued.TotalMicroseconds;
             result.ComputeUs = (uint)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
+            _metrics.Computed(call, result);
             return new ProcessResponse { Result = result };
         }
         catch (Exception e)
@@ -142,8 +150,11 @@ public sealed class ExpertService : IDisposable
         }
     }
 
-    private static ProcessResponse Fail(ExpertCall call, CallRefusal refusal) =>
-        new() { Failure = new CallFailure { Id = call.Id, Reason = refusal.Reason, Message = refusal.Message } };
+    private ProcessResponse Fail(ExpertCall call, CallRefusal refusal)
+    {
+        _metrics.Refused(refusal.Reason);
+        return new ProcessResponse { Failure = new CallFailure { Id = call.Id, Reason = refusal.Reason, Message = refusal.Message } };
+    }
 
     private readonly record struct PendingCall(ExpertCall Call, CallStream Stream, long Arrived);
 }

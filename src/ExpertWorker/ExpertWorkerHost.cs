@@ -18,12 +18,17 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly CallExecutor _executor;
     private readonly ExpertService _service;
     private readonly GrpcServer _server;
+    private readonly WorkerMetrics _metrics;
+    private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, CallExecutor executor, ExpertService service, GrpcServer server) =>
-        (_store, _tiles, _pool, _executor, _service, _server) = (store, tiles, pool, executor, service, server);
+    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, CallExecutor executor, ExpertService service, WorkerMetrics metrics, GrpcServer server) =>
+        (_store, _tiles, _pool, _executor, _service, _metrics, _server) = (store, tiles, pool, executor, service, metrics, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
+
+    /// <summary>Where metrics and health are; null without.</summary>
+    public string? HttpUrl => _http?.Url;
 
     /// <summary>Tiles held.</summary>
     public int TileCount => _tiles.Tiles.Count;
@@ -46,10 +51,11 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
             var tiles = Push(new TileStore(store, slices));
             if (options.Preload)
-                await Task.Run(() => tiles.Preload(cancel), cancel);
+                await Task.Run(() => tiles.Preload(options.Loaded, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var executor = Push(new CallExecutor(tiles, pool));
-            var service = Push(new ExpertService(options.Id, tiles, executor, onFault));
+            var metrics = Push(new WorkerMetrics(options.Id, tiles));
+            var service = Push(new ExpertService(options.Id, tiles, executor, metrics, onFault));
 
             var health = new HealthService();
             var services = new GrpcServices();
@@ -62,7 +68,17 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             }, cancel);
             health.Set(HealthService.WholeServer, serving: true);
             health.Set(ExpertMethods.Service, serving: true);
-            return new ExpertWorkerHost(store, tiles, pool, executor, service, server);
+            var host = new ExpertWorkerHost(store, tiles, pool, executor, service, metrics, server);
+            try
+            {
+                host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, options.HttpHost, port, cancel) : null;
+            }
+            catch
+            {
+                await server.DisposeAsync();
+                throw;
+            }
+            return host;
         }
         catch
         {
@@ -80,8 +96,11 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_http is not null)
+            await _http.DisposeAsync();
         await _server.DisposeAsync();
         _service.Dispose();
+        _metrics.Dispose();
         _executor.Dispose();
         _pool.Dispose();
         _tiles.Dispose();

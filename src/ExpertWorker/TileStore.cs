@@ -30,8 +30,14 @@ public sealed class TileStore : IDisposable
     public ExpertTile? Find(ExpertSlice slice) => _tiles.GetValueOrDefault(slice);
 
     /// <summary>Brings every page into memory.</summary>
-    public void Preload(CancellationToken cancel) =>
-        Parallel.ForEach(_tiles.Values, new ParallelOptions { CancellationToken = cancel }, tile => tile.Touch());
+    /// <param name="loaded">Told of the bytes of each tile, by several threads.</param>
+    /// <param name="cancel">Gives up.</param>
+    public void Preload(Action<long>? loaded, CancellationToken cancel) =>
+        Parallel.ForEach(_tiles.Values, new ParallelOptions { CancellationToken = cancel }, tile =>
+        {
+            tile.Touch();
+            loaded?.Invoke(tile.Bytes);
+        });
 
     public void Dispose()
     {

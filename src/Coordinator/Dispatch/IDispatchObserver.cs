@@ -9,9 +9,10 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 public interface IDispatchObserver
 {
     /// <summary>One worker's call of the layer under way has been answered.</summary>
+    /// <param name="layer">The layer.</param>
     /// <param name="worker">The worker's id.</param>
     /// <param name="call">What was measured.</param>
-    void Called(string worker, in CallTiming call);
+    void Called(int layer, string worker, in CallTiming call);
 
     /// <summary>A layer is over: from the first byte to be sent to the last sum added.</summary>
     void LayerEnded(int layer, int rows, long started, long ended);

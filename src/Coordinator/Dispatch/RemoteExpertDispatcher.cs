@@ -65,7 +65,7 @@ public sealed class RemoteExpertDispatcher : IExpertDispatcher
             if (_shares[worker].Reply is { } reply)
             {
                 _shares[worker].Result = Check(reply.GetAwaiter().GetResult(), worker, batch);
-                Observer?.Called(_plan.Workers[worker], _shares[worker].Timing());
+                Observer?.Called(batch.Layer, _plan.Workers[worker], _shares[worker].Timing());
             }
         foreach (var bundle in _plan.Bundles(batch.Layer))
         {

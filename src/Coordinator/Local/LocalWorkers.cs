@@ -11,6 +11,9 @@ public sealed class LocalWorkers : IAsyncDisposable
 
     private LocalWorkers(string directory, IReadOnlyList<WorkerProcess> processes) => (_directory, _processes) = (directory, processes);
 
+    /// <summary>The processes in the order of their numbers, to be told when one ends.</summary>
+    public IReadOnlyList<WorkerProcess> Processes => _processes;
+
     /// <summary>The workers in the order of their numbers.</summary>
     public IEnumerable<WorkerReady> Ready => _processes.Select(process => process.Ready);
 
@@ -34,7 +37,7 @@ public sealed class LocalWorkers : IAsyncDisposable
                 [
                     "worker", "--supervised", "--id", id, "--model", Path.GetFullPath(options.StorePath), "--plan", planPath,
                     "--listen", "127.0.0.1:0", "--threads", Math.Max(1, threads / options.Workers).ToString(),
-                ], line => note($"[{id}] {line}"), failed.Token);
+                ], line => note($"[{id}] {line}"), options.Progress is { } progress ? progress.Add : null, failed.Token);
             }
             catch
             {

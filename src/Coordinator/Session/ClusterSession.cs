@@ -26,6 +26,8 @@ namespace Grok1Cluster.Coordinator.Session;
 public sealed class ClusterSession : IAsyncDisposable
 {
     private readonly Stack<object> _owned = new();
+    private DispatchTimes _times = null!;
+    private RemoteExpertDispatcher? _remote;
 
     private ClusterSession(ClusterSessionOptions options, ModelStore store) => (Options, Store) = (options, store);
 
@@ -46,6 +48,16 @@ public sealed class ClusterSession : IAsyncDisposable
 
     /// <summary>How long layers wait for their experts; null when the experts are computed in this process.</summary>
     public DispatchTimes? Times { get; private set; }
+
+    /// <summary>Tells an observer of every layer and every call from now on; before the engine is started.</summary>
+    public void Observe(IDispatchObserver observer)
+    {
+        _times.Observer = observer;
+        _remote?.Observer = observer;
+    }
+
+    /// <summary>Worker processes that were started here; null when there are none.</summary>
+    public LocalWorkers? LocalWorkers { get; private set; }
 
     /// <summary>Worker processes that were started here.</summary>
     public IReadOnlyList<int> LocalProcessIds { get; private set; } = [];
@@ -106,21 +118,23 @@ public sealed class ClusterSession : IAsyncDisposable
         var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
-        IExpertDispatcher dispatcher;
         if (local)
         {
             MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: true), Options.MemoryLimit);
             var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
-            experts.Preload();
-            dispatcher = experts;
+            Options.Progress?.Expect(weights.TouchedBytes + ExpertBytes);
+            experts.Preload(Options.Progress is { } progress ? progress.Add : null);
+            _times = new DispatchTimes(experts);
         }
         else
         {
             MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: Options.WorkerAddresses.Count == 0), Options.MemoryLimit);
-            dispatcher = Times = new DispatchTimes(Own(await StartWorkersAsync(threads, note, cancel)));
+            Options.Progress?.Expect(weights.TouchedBytes);
+            _remote = Own(await StartWorkersAsync(threads, note, cancel));
+            _times = Times = new DispatchTimes(_remote);
         }
-        weights.Touch();
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision));
+        weights.Touch(Options.Progress is { } dense ? dense.Add : null);
+        Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision));
         KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
 
@@ -132,7 +146,8 @@ public sealed class ClusterSession : IAsyncDisposable
         {
             var ids = WorkerIds.Numbered(Options.Workers);
             Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.AssumedLocal(ids)));
-            var started = Own(await LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
+            Options.Progress?.Expect(ExpertBytes);
+            var started = LocalWorkers = Own(await Local.LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
             addresses = [.. started.Ready.Select(worker => worker.Address)];
             LocalProcessIds = [.. started.Ready.Select(worker => worker.Pid)];
         }
@@ -192,7 +207,9 @@ public sealed class ClusterSession : IAsyncDisposable
 
     /// <summary>Processes on one machine map the same files, so an expert counts once however many workers hold it.</summary>
     private long NeededBytes(long kvBytes, bool expertsHere) =>
-        Store.DenseLayout.Bytes + kvBytes + (expertsHere ? (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count) : 0);
+        Store.DenseLayout.Bytes + kvBytes + (expertsHere ? ExpertBytes : 0);
+
+    private long ExpertBytes => (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count);
 
     private T Own<T>(T item) where T : class
     {

@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Coordinator.Session;
@@ -31,6 +32,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length.</summary>
     public long? KvMemory { get; init; }
+
+    /// <summary>Told how much of the weights is in memory; null: nobody.</summary>
+    public LoadProgress? Progress { get; init; }
 
     /// <summary>Executable, and first arguments, that start this program's <c>worker</c> verb.</summary>
     public IReadOnlyList<string> Program { get; init; } = ThisProgram();

@@ -23,7 +23,12 @@ public sealed class LocalExpertDispatcher : IExpertDispatcher
     }
 
     /// <summary>Brings every expert into memory.</summary>
-    public void Preload() => Parallel.ForEach(_layers.SelectMany(tiles => tiles), tile => tile.Touch());
+    /// <param name="loaded">Told of the bytes of each, by several threads.</param>
+    public void Preload(Action<long>? loaded = null) => Parallel.ForEach(_layers.SelectMany(tiles => tiles), tile =>
+    {
+        tile.Touch();
+        loaded?.Invoke(tile.Bytes);
+    });
 
     public unsafe void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {

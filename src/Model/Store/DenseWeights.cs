@@ -6,6 +6,9 @@ namespace Grok1Cluster.Model.Store;
 /// <summary>The coordinator's tensors, mapped from the store.</summary>
 public sealed unsafe class DenseWeights : IDisposable
 {
+    /// <summary>A part of the file, for telling how far it is.</summary>
+    private const long TouchBytes = 256 << 20;
+
     private readonly MappedFile _file;
     private readonly DenseLayout _layout;
 
@@ -49,11 +52,21 @@ public sealed unsafe class DenseWeights : IDisposable
     }
 
     /// <summary>Reads a byte of every page but the embedding table's, of which a step reads a few rows.</summary>
-    public void Touch()
+    /// <param name="loaded">Told of bytes that are in memory now, several times.</param>
+    public void Touch(Action<long>? loaded = null)
     {
-        var first = _layout.Packed(TensorRole.Embedding).Offset;
-        _file.Touch(first, _file.Length - first);
+        for (var first = FirstTouched; first < _file.Length; first += TouchBytes)
+        {
+            var length = Math.Min(TouchBytes, _file.Length - first);
+            _file.Touch(first, length);
+            loaded?.Invoke(length);
+        }
     }
 
+    /// <summary>Bytes that <see cref="Touch"/> reads.</summary>
+    public long TouchedBytes => _file.Length - FirstTouched;
+
     public void Dispose() => _file.Dispose();
+
+    private long FirstTouched => _layout.Packed(TensorRole.Embedding).Offset;
 }

@@ -1,0 +1,52 @@
+using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Coordinator.Dashboard;
+using Spectre.Console;
+using Spectre.Console.Rendering;
+
+namespace Grok1Cluster.Cli.Output;
+
+/// <summary>A cluster's status for a terminal.</summary>
+internal static class StatusTable
+{
+    private const int ShownEvents = 5;
+
+    public static IRenderable Of(ClusterStatus status)
+    {
+        var parts = new List<IRenderable> { new Markup(Title(status)) };
+        if (status.Traffic is { } traffic)
+            parts.Add(new Markup(Traffic(traffic)));
+        if (status.Coverage is { } coverage)
+            parts.Add(new Markup(coverage.Missing == 0 ? $"coverage  {coverage.Tiles} tiles, all held" : $"coverage  [red]{Markup.Escape(coverage.Description)}[/]"));
+        if (status.Workers.Count > 0)
+            parts.Add(Workers(status.Workers));
+        parts.AddRange(status.Events.Take(ShownEvents).Select(entry => new Markup($"[dim]{entry.Time.ToLocalTime():HH:mm:ss}[/] {Markup.Escape(entry.Text)}")));
+        return new Rows(parts);
+    }
+
+    private static string Title(ClusterStatus status)
+    {
+        var phase = status.Phase == "ready" ? "[green]ready[/]" : status.Phase == "loading" ? $"[yellow]loading {100 * status.LoadedRatio:0} %[/]" : $"[yellow]{status.Phase}[/]";
+        var model = status.Model is { } m ? $"{Markup.Escape(m.Name)} ({m.Format}, {m.Precision}, {m.Layers} layers x {m.Experts} experts)" : "no model yet";
+        return $"[bold]grok1 {status.Version}[/]  {phase}  {model}  up {TimeSpan.FromSeconds(Math.Floor(status.UptimeSeconds))}  coordinator {ByteSize.Format(status.Coordinator.MemoryBytes)}, {status.Coordinator.CpuCores:0.0} cores";
+    }
+
+    private static string Traffic(TrafficStatus traffic) =>
+        $"tokens    {traffic.GenerationTokensPerSecond:0.0}/s generated, {traffic.PromptTokensPerSecond:0}/s prompt, {traffic.StepsPerSecond:0.0} steps/s\n" +
+        $"requests  {traffic.Running} running, {traffic.Waiting} waiting; KV {traffic.KvBlocksUsed} of {traffic.KvBlocks} blocks\n" +
+        $"latency   first token {Ms(traffic.TtftP50)} (p95 {Ms(traffic.TtftP95)}), per token {Ms(traffic.TpotP50)} (p95 {Ms(traffic.TpotP95)})";
+
+    private static Table Workers(IReadOnlyList<WorkerStatus> workers)
+    {
+        var table = new Table { Border = TableBorder.Simple };
+        foreach (var column in new[] { "worker", "state", "tiles", "weights", "memory", "round trip", "calls/s", "call", "busy", "straggler" })
+            table.AddColumn(column, c => c.NoWrap().Alignment(column is "worker" or "state" ? Justify.Left : Justify.Right));
+        foreach (var worker in workers)
+            table.AddRow(
+                Markup.Escape(worker.Id), worker.State == "ready" ? "[green]ready[/]" : $"[red]{Markup.Escape(worker.State)}[/]", $"{worker.Tiles}", ByteSize.Format(worker.Bytes),
+                worker.MemoryBytes is { } memory ? ByteSize.Format(memory) : "-", worker.RoundTripUs is { } us ? $"{us:0} us" : "-", $"{worker.CallsPerSecond:0}",
+                worker.CallMs is { } ms ? $"{ms:0.00} ms" : "-", $"{100 * worker.BusyRatio:0} %", $"{100 * worker.StragglerRatio:0} %");
+        return table;
+    }
+
+    private static string Ms(double? seconds) => seconds is { } value ? $"{1e3 * value:0.0} ms" : "-";
+}
