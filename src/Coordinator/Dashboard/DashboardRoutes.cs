@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Text.Json;
 using Grok1Cluster.Coordinator.Http;
+using Grok1Cluster.Coordinator.Metrics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -59,8 +60,9 @@ internal static class DashboardRoutes
         try
         {
             await SendAsync(context, "history", server.Status.History());
+            StepRecord? sent = null;
             for (var status = server.Status.Current; ; status = await server.Status.NextAsync().WaitAsync(context.RequestAborted))
-                await SendAsync(context, server, status);
+                sent = await SendAsync(context, server, status, sent);
         }
         catch (OperationCanceledException)
         {
@@ -68,14 +70,17 @@ internal static class DashboardRoutes
         }
     }
 
-    private static async Task SendAsync(HttpContext context, ServerContext server, ClusterStatus status)
+    /// <returns>The step that the page has now.</returns>
+    private static async Task<StepRecord?> SendAsync(HttpContext context, ServerContext server, ClusterStatus status, StepRecord? sent)
     {
         await SendAsync(context, "status", status);
         if (server.Status.Experts is { } load)
             await SendAsync(context, "experts", new ExpertsView(load.Since, load.Snapshot()));
-        if (server.Metrics.Recorder?.Latest is { } step)
+        var step = server.Metrics.Recorder?.Latest;
+        if (step is not null && step != sent)
             await SendAsync(context, "step", StepView.Of(step));
         await context.Response.Body.FlushAsync(context.RequestAborted);
+        return step;
     }
 
     private static Task SendAsync<T>(HttpContext context, string name, T value) =>

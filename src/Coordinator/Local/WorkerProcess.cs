@@ -75,14 +75,19 @@ public sealed class WorkerProcess : IAsyncDisposable
         var worker = new WorkerProcess(Process.Start(start) ?? throw new IOException($"{program[0]} did not start"), onError);
         try
         {
+            var told = 0L;
             while (await worker._process.StandardOutput.ReadLineAsync(cancel) is { } line)
-                if (line.StartsWith(LoadedPrefix, StringComparison.Ordinal))
-                    loaded?.Invoke(JsonSerializer.Deserialize<WorkerLoaded>(line, JsonSerializerOptions.Web)!.Loaded);
-                else
+            {
+                if (!line.StartsWith(LoadedPrefix, StringComparison.Ordinal))
                 {
                     worker.Ready = JsonSerializer.Deserialize<WorkerReady>(line, JsonSerializerOptions.Web)!;
+                    loaded?.Invoke(worker.Ready.Bytes - told);
                     return worker;
                 }
+                var bytes = JsonSerializer.Deserialize<WorkerLoaded>(line, JsonSerializerOptions.Web)!.Loaded;
+                told += bytes;
+                loaded?.Invoke(bytes);
+            }
             throw await worker.ExplainEndAsync();
         }
         catch

@@ -33,6 +33,9 @@ public sealed class RequestMetrics
         _generationTokens = Tokens("grok1_request_generation_tokens", "Tokens generated for a request.");
         _maxTokens = Tokens("grok1_request_max_tokens", "Tokens that a request asked for at most.");
         _requests = meter.CreateCounter<long>("grok1_requests_total", description: "Requests that ended, by outcome: stop, length, cancelled or failed.");
+        // A rate needs a value from before the first failure.
+        foreach (var outcome in _outcomes)
+            _requests.Add(0, outcome);
 
         Histogram<double> Seconds(string name, string help, double[] buckets) =>
             meter.CreateHistogram(name, "s", help, tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = buckets });

@@ -34,8 +34,9 @@ public sealed class StepRecorder(int layers, TimeProvider time) : IDispatchObser
     {
         _current.End(step);
         Ended?.Invoke(_current);
-        var interval = step.Rows == step.Sequences ? DecodeInterval : PrefillInterval;
-        if (_latest is null || time.GetElapsedTime(_copied) >= interval)
+        var decodes = step.Rows == step.Sequences;
+        var isBetter = _latest is not { } latest || (decodes && latest.Times.Rows != latest.Times.Sequences);
+        if (isBetter || time.GetElapsedTime(_copied) >= (decodes ? DecodeInterval : PrefillInterval))
         {
             Volatile.Write(ref _latest, _current.Copy());
             _copied = time.GetTimestamp();
