@@ -57,8 +57,8 @@ export function duration(seconds) {
 /** Colours of workers; past the eighth they repeat, and the number beside them tells. */
 const workerColours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#b8a800', '#7d8894'];
 export const workerColour = index => workerColours[index % workerColours.length];
-const darkText = ['#e69f00', '#56b4e9', '#b8a800', '#cc79a7'];
-export const textOn = colour => darkText.includes(colour) ? '#000000' : '#ffffff';
+/** The text colour that can be read on a worker's: black on all but the darkest. */
+export const textOn = colour => colour === workerColours[0] ? '#ffffff' : '#000000';
 
 /** Shows the data-tip of whatever the pointer or the focus is on. */
 export function startTips() {

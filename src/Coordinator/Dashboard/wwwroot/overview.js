@@ -29,8 +29,8 @@ export function draw(page, { status }) {
       card('Queue', traffic && [number(traffic.running), 'running'], traffic && `${number(traffic.waiting)} waiting, ${number(traffic.preemptions)} preemptions`),
       kv(traffic)),
     el('div', { class: 'split' },
-      chart('Tokens generated a second, last two minutes', rates?.generation ?? [], value => number(value, 1)),
-      chart('Sequences running', rates?.running ?? [], value => number(value))),
+      chart('Tokens generated a second, last two minutes', rates?.generation ?? [], value => number(value, 1), 1),
+      chart('Sequences running', rates?.running ?? [], value => number(value), 2)),
     el('div', { class: 'split' }, events(status.events), about(status)));
 }
 
@@ -51,16 +51,18 @@ function card(title, value, note, extra, tone) {
     el('div', { class: `value ${tone ?? ''}` }, value?.[0] ?? '–', ' ', el('small', {}, value?.[1] ?? 'no model yet')), el('div', { class: 'muted' }, note ?? ''), extra);
 }
 
-function chart(title, values, format) {
+/** @param least What the scale reaches at least, so that small values look small. */
+function chart(title, values, format, least) {
   const [width, height, left, bottom] = [600, 150, 44, 18];
-  const top = Math.max(...values, 1e-9) * 1.1;
+  const largest = Math.max(...values, least);
+  const top = largest * 1.1;
   const x = index => left + (width - left - 4) * (kept - values.length + index) / (kept - 1);
   const y = value => 6 + (height - bottom - 6) * (1 - value / top);
   const line = values.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
   return el('div', { class: 'card' }, el('h3', { class: 'muted' }, title),
     svg('svg', { viewBox: `0 0 ${width} ${height}`, width: '100%', role: 'img', 'aria-label': `${title}: now ${values.length ? format(values.at(-1)) : 'nothing'}` },
-      ...[0, 0.5, 1].map(part => svg('g', {}, svg('line', { class: 'axis', x1: left, x2: width, y1: y(part * top / 1.1), y2: y(part * top / 1.1) }),
-        svg('text', { x: left - 6, y: y(part * top / 1.1) + 4, 'text-anchor': 'end' }, format(part * top / 1.1)))),
+      ...[0, 0.5, 1].map(part => svg('g', {}, svg('line', { class: 'axis', x1: left, x2: width, y1: y(part * largest), y2: y(part * largest) }),
+        svg('text', { x: left - 6, y: y(part * largest) + 4, 'text-anchor': 'end' }, format(part * largest)))),
       svg('text', { x: left, y: height - 3 }, '2 min ago'), svg('text', { x: width - 4, y: height - 3, 'text-anchor': 'end' }, 'now'),
       values.length > 1 ? svg('polygon', { class: 'chart-area', points: `${x(0)},${y(0)} ${line} ${x(values.length - 1)},${y(0)}` }) : null,
       values.length > 1 ? svg('polyline', { class: 'chart-line', points: line }) : null));
