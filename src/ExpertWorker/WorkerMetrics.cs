@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Text.Json;
 using Grok1Cluster.Cluster.Load;
 using Grok1Cluster.Cluster.Metrics;
 using Grok1Cluster.Protos.Expert.V1;
@@ -31,6 +32,9 @@ public sealed class WorkerMetrics : IDisposable
         _queueTime = Seconds("grok1_expert_worker_queue_seconds", "Time that a call waited for the computing thread.");
         _computeTime = Seconds("grok1_expert_worker_compute_seconds", "Time of a call's computation.");
         _refusals = _meter.CreateCounter<long>("grok1_expert_worker_refused_calls_total", description: "Calls that were not computed, by reason.");
+        // A rate needs a value from before the first refusal.
+        foreach (var reason in Enum.GetValues<CallFailure.Types.Reason>().Where(reason => reason != CallFailure.Types.Reason.Unspecified))
+            _refusals.Add(0, Label(reason));
         Counter("grok1_expert_worker_calls_total", "Calls computed.", () => Calls);
         Counter("grok1_expert_worker_rows_total", "Tokens of the calls computed.", () => Volatile.Read(ref _rows));
         Counter("grok1_expert_worker_received_bytes_total", "Message bytes of the calls computed.", () => Volatile.Read(ref _received));
@@ -67,13 +71,15 @@ public sealed class WorkerMetrics : IDisposable
         CountExperts(call);
     }
 
-    public void Refused(CallFailure.Types.Reason reason) => _refusals.Add(1, new KeyValuePair<string, object?>("reason", reason.ToString().ToLowerInvariant()));
+    public void Refused(CallFailure.Types.Reason reason) => _refusals.Add(1, Label(reason));
 
     public void Dispose()
     {
         Collector.Dispose();
         _meter.Dispose();
     }
+
+    private static KeyValuePair<string, object?> Label(CallFailure.Types.Reason reason) => new("reason", JsonNamingPolicy.SnakeCaseLower.ConvertName(reason.ToString()));
 
     /// <summary>Of a row's experts, those that a tile of the call is of.</summary>
     private void CountExperts(ExpertCall call)

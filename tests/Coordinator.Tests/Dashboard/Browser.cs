@@ -13,10 +13,11 @@ internal sealed class Browser : IAsyncDisposable
     private readonly string _profile;
     private readonly ClientWebSocket _socket = new();
     private readonly List<string> _problems = [];
+    private readonly int _width;
     private string _session = "";
     private int _lastId;
 
-    private Browser(Grok1Process process, string profile) => (_process, _profile) = (process, profile);
+    private Browser(Grok1Process process, string profile, int width) => (_process, _profile, _width) = (process, profile, width);
 
     /// <summary>What the page wrote to its console as an error, exceptions, and requests to other hosts than the page's own.</summary>
     public IReadOnlyList<string> Problems => _problems;
@@ -27,7 +28,7 @@ internal sealed class Browser : IAsyncDisposable
         var browser = new Browser(Grok1Process.Start(new ProcessStartInfo("chromium",
         [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars", "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank",
-        ])), profile);
+        ])), profile, width);
         var line = await browser._process.WaitForErrorLineAsync(line => line.StartsWith("DevTools listening on "));
         await browser._socket.ConnectAsync(new Uri(line["DevTools listening on ".Length..]), CancellationToken.None);
         var target = await browser.SendAsync("Target.createTarget", new { url = "about:blank" });
@@ -56,8 +57,13 @@ internal sealed class Browser : IAsyncDisposable
         return result["result"]!["value"]?.ToString() ?? "";
     }
 
-    /// <summary>The page as it looks, PNG.</summary>
-    public async Task<byte[]> ScreenshotAsync() => Convert.FromBase64String((string)(await SendAsync("Page.captureScreenshot", new { format = "png" }))["data"]!);
+    /// <summary>The page as it looks, down to the end of its content, PNG.</summary>
+    public async Task<byte[]> ScreenshotAsync()
+    {
+        var height = int.Parse(await EvaluateAsync("Math.min(innerHeight, Math.ceil(document.querySelector('main').getBoundingClientRect().bottom))"));
+        var image = await SendAsync("Page.captureScreenshot", new { format = "png", clip = new { x = 0, y = 0, width = _width, height, scale = 1 } });
+        return Convert.FromBase64String((string)image["data"]!);
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -48,7 +48,7 @@ function cell(layer, total, index, expert, count, { left, top, width, height }) 
   return [
     svg('rect', { class: 'cell', x: left + expert * width, y: top + index * height, width, height, fill, 'data-tip': tip, 'data-ratio': ratio.toFixed(3) }),
     svg('text', { class: 'cell-text', x: left + (expert + 0.5) * width, y: top + (index + 0.5) * height, style: null, fill: null }, total ? number(ratio, 1) : ''),
-  ].map((node, i) => { if (i === 1) node.style.fill = Math.abs(log) > 1.1 ? '#ffffff' : 'var(--text)'; return node; });
+  ].map((node, i) => { if (i === 1) node.style.fill = Math.abs(log) > 1.1 ? 'var(--on-strong)' : 'var(--text)'; return node; });
 }
 
 /** From blue (little) over neutral (fair) to orange (much), by the logarithm of the ratio. */

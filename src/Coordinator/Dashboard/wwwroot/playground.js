@@ -104,7 +104,8 @@ function take(event) {
 
 function add(token) {
   const index = tokens.push(token) - 1;
-  const button = el('button', { class: 'token', type: 'button', 'aria-pressed': 'false', onclick: () => show(index) }, token.text);
+  // Not a button element: that would not break across lines as text does.
+  const button = el('span', { class: 'token', role: 'button', tabindex: 0, 'aria-pressed': 'false', onclick: () => show(index), onkeydown: event => { if (event.key === 'Enter') show(index); } }, token.text);
   if (token.logprob !== null) {
     const doubt = 1 - Math.exp(token.logprob);
     button.style.backgroundColor = `rgba(var(--shade), ${(0.55 * doubt).toFixed(3)})`;
