@@ -9,8 +9,26 @@ namespace Grok1Cluster.Cli.Output;
 internal static class StatusTable
 {
     private const int ShownEvents = 5;
+    private const int WideTerminal = 110;
 
-    public static IRenderable Of(ClusterStatus status)
+    /// <summary>The workers' columns; on a narrow terminal those that matter most.</summary>
+    private static readonly (string Name, bool OnlyWide, Func<WorkerStatus, string> Text)[] Columns =
+    [
+        ("worker", false, worker => Markup.Escape(worker.Id)),
+        ("state", false, worker => worker.State == "ready" ? "[green]ready[/]" : $"[red]{Markup.Escape(worker.State)}[/]"),
+        ("tiles", true, worker => $"{worker.Tiles}"),
+        ("weights", true, worker => ByteSize.Format(worker.Bytes)),
+        ("memory", false, worker => worker.MemoryBytes is { } memory ? ByteSize.Format(memory) : "-"),
+        ("round trip", true, worker => worker.RoundTripUs is { } us ? $"{us:0} us" : "-"),
+        ("calls/s", false, worker => $"{worker.CallsPerSecond:0}"),
+        ("call", false, worker => worker.CallMs is { } ms ? $"{ms:0.00} ms" : "-"),
+        ("busy", false, worker => $"{100 * worker.BusyRatio:0} %"),
+        ("straggler", false, worker => $"{100 * worker.StragglerRatio:0} %"),
+    ];
+
+    /// <param name="status">The cluster.</param>
+    /// <param name="width">Characters of a line.</param>
+    public static IRenderable Of(ClusterStatus status, int width)
     {
         var parts = new List<IRenderable> { new Markup(Title(status)) };
         if (status.Traffic is { } traffic)
@@ -18,7 +36,7 @@ internal static class StatusTable
         if (status.Coverage is { } coverage)
             parts.Add(new Markup(coverage.Missing == 0 ? $"coverage  {coverage.Tiles} tiles, all held" : $"coverage  [red]{Markup.Escape(coverage.Description)}[/]"));
         if (status.Workers.Count > 0)
-            parts.Add(Workers(status.Workers));
+            parts.Add(Workers(status.Workers, width));
         parts.AddRange(status.Events.Take(ShownEvents).Select(entry => new Markup($"[dim]{entry.Time.ToLocalTime():HH:mm:ss}[/] {Markup.Escape(entry.Text)}")));
         return new Rows(parts);
     }
@@ -35,16 +53,14 @@ internal static class StatusTable
         $"requests  {traffic.Running} running, {traffic.Waiting} waiting; KV {traffic.KvBlocksUsed} of {traffic.KvBlocks} blocks\n" +
         $"latency   first token {Ms(traffic.TtftP50)} (p95 {Ms(traffic.TtftP95)}), per token {Ms(traffic.TpotP50)} (p95 {Ms(traffic.TpotP95)})";
 
-    private static Table Workers(IReadOnlyList<WorkerStatus> workers)
+    private static Table Workers(IReadOnlyList<WorkerStatus> workers, int width)
     {
+        var columns = Columns.Where(column => width >= WideTerminal || !column.OnlyWide).ToList();
         var table = new Table { Border = TableBorder.Simple };
-        foreach (var column in new[] { "worker", "state", "tiles", "weights", "memory", "round trip", "calls/s", "call", "busy", "straggler" })
-            table.AddColumn(column, c => c.NoWrap().Alignment(column is "worker" or "state" ? Justify.Left : Justify.Right));
+        foreach (var column in columns)
+            table.AddColumn(column.Name, c => c.NoWrap().Alignment(column.Name is "worker" or "state" ? Justify.Left : Justify.Right));
         foreach (var worker in workers)
-            table.AddRow(
-                Markup.Escape(worker.Id), worker.State == "ready" ? "[green]ready[/]" : $"[red]{Markup.Escape(worker.State)}[/]", $"{worker.Tiles}", ByteSize.Format(worker.Bytes),
-                worker.MemoryBytes is { } memory ? ByteSize.Format(memory) : "-", worker.RoundTripUs is { } us ? $"{us:0} us" : "-", $"{worker.CallsPerSecond:0}",
-                worker.CallMs is { } ms ? $"{ms:0.00} ms" : "-", $"{100 * worker.BusyRatio:0} %", $"{100 * worker.StragglerRatio:0} %");
+            table.AddRow([.. columns.Select(column => column.Text(worker))]);
         return table;
     }
 

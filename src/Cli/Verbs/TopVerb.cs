@@ -33,7 +33,7 @@ internal static class TopVerb
             if (context.Output.Json)
                 context.Output.WriteJson(status);
             else if (context.Get(once) || Console.IsOutputRedirected)
-                context.Output.Write(StatusTable.Of(status));
+                context.Output.Write(StatusTable.Of(status, Console.IsOutputRedirected ? int.MaxValue : AnsiConsole.Profile.Width));
             else
                 await WatchAsync(client, status, cancellation);
             return ExitCodes.Ok;
@@ -41,13 +41,13 @@ internal static class TopVerb
         return verb;
     }
 
-    private static Task WatchAsync(HttpClient client, ClusterStatus status, CancellationToken cancellation) => AnsiConsole.Live(StatusTable.Of(status)).StartAsync(async live =>
+    private static Task WatchAsync(HttpClient client, ClusterStatus status, CancellationToken cancellation) => AnsiConsole.Live(StatusTable.Of(status, AnsiConsole.Profile.Width)).StartAsync(async live =>
     {
         try
         {
             using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1));
             while (await timer.WaitForNextTickAsync(cancellation))
-                live.UpdateTarget(StatusTable.Of(await AskAsync(client, cancellation)));
+                live.UpdateTarget(StatusTable.Of(await AskAsync(client, cancellation), AnsiConsole.Profile.Width));
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {

@@ -21,7 +21,7 @@ public sealed class DashboardTests
         await browser.OpenAsync(cluster.Client.BaseAddress!);
         await browser.WaitForAsync("document.querySelector('#phase').textContent === 'ready'");
         var refused = await CompleteInPlaygroundAsync(cluster, browser);
-        var load = Task.WhenAll(Enumerable.Range(0, 4).Select(i => cluster.CompleteAsync(new { prompt = new[] { 5 + i }, max_tokens = 300, ignore_eos = true })));
+        var load = Task.WhenAll(Enumerable.Range(0, 4).Select(i => cluster.CompleteAsync(new { prompt = $"In the year {1900 + i} ", max_tokens = 100, ignore_eos = true })));
 
         await ShowAsync(browser, "overview", $"document.querySelector('#page-overview').innerText.includes('{Workers} of {Workers} workers ready')");
         Assert.Contains("serving demo", await browser.EvaluateAsync("document.querySelector('.events').innerText"));

@@ -45,10 +45,15 @@ function cell(layer, total, index, expert, count, { left, top, width, height }) 
   const log = total ? Math.max(-limit, Math.min(limit, ratio > 0 ? Math.log2(ratio) : -limit)) : 0;
   const fill = colour(log);
   const tip = `layer ${index}, expert ${expert}\n${number(count)} tokens, ${number(total ? 100 * count / total : 0, 2)} % of the layer\n${number(ratio, 2)} times the fair share`;
-  return [
-    svg('rect', { class: 'cell', x: left + expert * width, y: top + index * height, width, height, fill, 'data-tip': tip, 'data-ratio': ratio.toFixed(3) }),
-    svg('text', { class: 'cell-text', x: left + (expert + 0.5) * width, y: top + (index + 0.5) * height, style: null, fill: null }, total ? number(ratio, 1) : ''),
-  ].map((node, i) => { if (i === 1) node.style.fill = Math.abs(log) > 1.1 ? 'var(--on-strong)' : 'var(--text)'; return node; });
+  const text = svg('text', { class: 'cell-text', x: left + (expert + 0.5) * width, y: top + (index + 0.5) * height }, total ? number(ratio, 1) : '');
+  text.style.fill = readableOn(fill);
+  return [svg('rect', { class: 'cell', x: left + expert * width, y: top + index * height, width, height, fill, 'data-tip': tip, 'data-ratio': ratio.toFixed(3) }), text];
+}
+
+/** Black or white, whichever stands out more (WCAG 2's relative luminance). */
+function readableOn(fill) {
+  const [red, green, blue] = fill.match(/\d+/g).map(value => (value / 255) ** 2.2);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? '#000000' : '#ffffff';
 }
 
 /** From blue (little) over neutral (fair) to orange (much), by the logarithm of the ratio. */
