@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Google.Protobuf;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Memory;
@@ -28,16 +27,19 @@ public sealed unsafe class CallExecutor : IDisposable
         _fast = tiles.Model.ExpertLayout.Format.IsQuantised() ? new Path(tiles, pool, ActivationFormat.Int8Blocks) : _exact;
     }
 
-    /// <summary>The result of a call: [bundles, tokens, EmbeddingDim], each bundle added in float32 and rounded once.</summary>
-    public ExpertResult Run(ExpertRequest request)
+    /// <summary>Computes a call: [bundles, tokens, EmbeddingDim], each bundle added in float32 and rounded once.</summary>
+    /// <param name="request">Checked.</param>
+    /// <param name="result">Receives values and checksum.</param>
+    /// <param name="between">Called between two quanta of the work, with nothing of this executor in use by the pool; or null.</param>
+    public void Run(ExpertRequest request, ResultFrame result, Action? between)
     {
-        var call = request.Call;
+        var call = request.Frame;
         var path = request.IsExact ? _exact : _fast;
-        var length = (long)call.Tokens * _width;
+        var length = (int)(call.Tokens * _width);
         if (_sum.Length < length)
         {
             _sum.Dispose();
-            _sum = new NativeBuffer<float>(2 * length);
+            _sum = new NativeBuffer<float>(2L * length);
         }
         if (_experts.Length < call.Experts.Length)
             _experts = new int[2 * call.Experts.Length];
@@ -45,20 +47,20 @@ public sealed unsafe class CallExecutor : IDisposable
             _experts[i] = call.Experts[i];
 
         request.CopyTo(path.Input);
-        var elementBytes = call.ResultFormat == TensorFormat.Float32 ? sizeof(float) : sizeof(ushort);
-        var values = new byte[request.Bundles.Count * length * elementBytes];
-        for (var bundle = 0; bundle < request.Bundles.Count; bundle++)
+        var bytes = length * request.ResultElementBytes;
+        result.Resize(request.BundleCount * bytes);
+        for (var bundle = 0; bundle < request.BundleCount; bundle++)
         {
-            var sum = _sum.Slice(0, (int)length);
+            var sum = _sum.Slice(0, length);
             sum.Clear();
-            path.Executor.Run(request.Bundles[bundle], path.Input, _experts.AsSpan(0, call.Experts.Length), MemoryMarshal.Cast<byte, float>(call.Gates.Span), _sum.Pointer);
-            var target = values.AsSpan((int)(bundle * length * elementBytes), (int)length * elementBytes);
+            path.Executor.Run(request.Tiles(bundle), path.Input, _experts.AsSpan(0, call.Experts.Length), MemoryMarshal.Cast<byte, float>(call.Gates), _sum.Pointer, between);
+            var target = result.Values.Slice(bundle * bytes, bytes);
             if (call.ResultFormat == TensorFormat.Float32)
                 MemoryMarshal.AsBytes(sum).CopyTo(target);
             else
                 Bf16.Round(sum, MemoryMarshal.Cast<byte, ushort>(target));
         }
-        return new ExpertResult { Id = call.Id, Values = UnsafeByteOperations.UnsafeWrap(values), Checksum = Crc32C.Compute(values) };
+        result.Checksum = Crc32C.Compute(result.Values);
     }
 
     public void Dispose()

@@ -1,55 +1,69 @@
 using System.Diagnostics;
-using System.Threading.Channels;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels;
+using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.ExpertWorker;
 
 /// <summary>
-/// <c>grok1.expert.v1.ExpertService</c>: streams of calls from any number of coordinators, computed one after the other by
-/// one thread in order of arrival. What a stream sent and did not get back dies with it; nothing else is kept.
+/// <c>grok1.expert.v1.ExpertService</c>: streams of calls from any number of coordinators. A connection's thread reads a call
+/// and puts it into the queue, the compute thread computes it and writes the answer; no other thread is on the way. What a
+/// stream sent and did not get back dies with it; nothing else is kept.
 /// </summary>
 public sealed class ExpertService : IDisposable
 {
-    /// <summary>Calls that wait at most; a stream that sends more is held back by flow control.</summary>
-    private const int QueueLength = 64;
+    /// <summary>Frames kept for later calls.</summary>
+    private const int KeptFrames = 64;
 
     private readonly string _id;
     private readonly TileStore _tiles;
-    private readonly CallExecutor _executor;
     private readonly WorkerMetrics _metrics;
+    private readonly CallExecutor _decode;
+    private readonly CallExecutor _bulk;
     private readonly Action<Exception> _onFault;
-    private readonly Channel<PendingCall> _queue = Channel.CreateBounded<PendingCall>(QueueLength);
+    private readonly WorkQueue _queue = new();
+    private readonly FramePool<ExpertRequest> _requests = new(KeptFrames);
+    private readonly FramePool<ResultFrame> _results = new(KeptFrames);
+    private readonly Action _computeUrgent;
     private readonly Thread _thread;
+
+    // With one coordinator nobody waits behind its bulk calls, and cutting them would only cost.
+    private int _streams;
 
     /// <param name="id">The worker's id.</param>
     /// <param name="tiles">What it holds.</param>
-    /// <param name="executor">Computes; used by this object's thread only.</param>
+    /// <param name="pool">Computes; used by this object's thread only.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, CallExecutor executor, WorkerMetrics metrics, Action<Exception> onFault)
+    public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
     {
-        (_id, _tiles, _executor, _metrics, _onFault) = (id, tiles, executor, metrics, onFault);
-        metrics.QueueLength = () => _queue.Reader.Count;
+        (_id, _tiles, _metrics, _onFault) = (id, tiles, metrics, onFault);
+        (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
+        _computeUrgent = ComputeUrgent;
+        metrics.QueueLength = () => _queue.Count;
         _thread = new Thread(ComputeAll) { IsBackground = true, Name = "expert-calls" };
         _thread.Start();
     }
 
-    public void AddTo(GrpcServices services) => services
-        .AddUnary(ExpertMethods.Describe, (_, _) => Task.FromResult(Describe()))
-        .AddUnary(ExpertMethods.Status, (_, _) => Task.FromResult(new StatusResponse
+    public void AddTo(GrpcServices services)
+    {
+        services.AddUnary(ExpertMethods.Describe, (_, _) => Task.FromResult(Describe()));
+        services.AddUnary(ExpertMethods.Status, (_, _) => Task.FromResult(new StatusResponse
         {
-            ResidentBytes = Environment.WorkingSet, QueueLength = (uint)_queue.Reader.Count, Calls = (ulong)_metrics.Calls,
-        }))
-        .AddDuplexStreaming(ExpertMethods.Process, ProcessAsync);
+            ResidentBytes = Environment.WorkingSet, QueueLength = (uint)_queue.Count, Calls = (ulong)_metrics.Calls,
+        }));
+        services.AddDuplexStreaming(ExpertMethods.ProcessFrames(_requests.Rent, _results.Rent), ProcessAsync, MessageScheduling.Inline);
+    }
 
     public void Dispose()
     {
-        _queue.Writer.TryComplete();
+        _queue.End();
         _thread.Join();
+        _decode.Dispose();
+        _bulk.Dispose();
     }
 
     private DescribeResponse Describe()
@@ -70,91 +84,95 @@ public sealed class ExpertService : IDisposable
         return response;
     }
 
-    private async Task ProcessAsync(IMessageReader<ProcessRequest> requests, IMessageWriter<ProcessResponse> responses, ServerCallContext context)
+    private async Task ProcessAsync(IMessageReader<ExpertRequest> requests, IMessageWriter<ResultFrame> responses, ServerCallContext context)
     {
         var cancel = context.CancellationToken;
-        var stream = new CallStream(cancel);
-        var writing = WriteAllAsync(stream.Answers, responses, cancel);
+        var stream = new CallStream(responses, _results, cancel);
+        Interlocked.Increment(ref _streams);
         try
         {
             while (await requests.MoveNextAsync(cancel))
-                await AcceptAsync(requests.Current, stream, cancel);
+            {
+                Accept(requests.Current, stream);
+                await stream.WaitForRoomAsync();
+            }
         }
         finally
         {
-            stream.EndOfCalls();
-            await writing;
+            await stream.WaitUntilEmptyAsync();
+            Interlocked.Decrement(ref _streams);
         }
     }
 
-    private async ValueTask AcceptAsync(ProcessRequest request, CallStream stream, CancellationToken cancel)
+    private void Accept(ExpertRequest request, CallStream stream)
     {
-        switch (request.KindCase)
+        if (request.Frame.IsCancel)
         {
-            case ProcessRequest.KindOneofCase.Call:
-                if (!stream.TryOpen(request.Call.Id))
-                    throw new RpcException(GrpcStatusCode.InvalidArgument, $"call {request.Call.Id} is open already");
-                try
-                {
-                    await _queue.Writer.WriteAsync(new PendingCall(request.Call, stream, Stopwatch.GetTimestamp()), cancel);
-                }
-                catch
-                {
-                    stream.Close(request.Call.Id, null);
-                    throw;
-                }
-                break;
-            case ProcessRequest.KindOneofCase.Cancel:
-                stream.Cancel(request.Cancel.Id);
-                break;
-            default:
-                throw new RpcException(GrpcStatusCode.InvalidArgument, "a request is a call or a cancel");
+            stream.Cancel(request.Frame.Id);
+            _requests.Return(request);
+            return;
         }
-    }
-
-    private static async Task WriteAllAsync(ChannelReader<ProcessResponse> results, IMessageWriter<ProcessResponse> responses, CancellationToken cancel)
-    {
-        await foreach (var response in results.ReadAllAsync(cancel))
-            await responses.WriteAsync(response, cancel);
+        (request.Stream, request.Arrived) = (stream, Stopwatch.GetTimestamp());
+        if (!stream.TryOpen(request))
+            throw new RpcException(GrpcStatusCode.InvalidArgument, $"call {request.Frame.Id} is open already");
+        _queue.Add(request);
     }
 
     private void ComputeAll()
     {
-        var reader = _queue.Reader;
-        while (reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
-            while (reader.TryRead(out var pending))
-                pending.Stream.Close(pending.Call.Id, pending.Stream.IsWanted(pending.Call.Id) ? Compute(pending) : null);
+        while (_queue.Take() is { } request)
+            if (request.Frame.Priority == Priority.Decode)
+                Finish(request, _decode, null);
+            else
+                Finish(request, _bulk, Volatile.Read(ref _streams) > 1 ? _computeUrgent : null);
     }
 
-    private ProcessResponse Compute(PendingCall pending)
+    /// <summary>What somebody waits for comes between the quanta of what may wait.</summary>
+    private void ComputeUrgent()
     {
-        var queued = Stopwatch.GetElapsedTime(pending.Arrived);
-        var call = pending.Call;
-        if (call.TimeoutMs > 0 && queued.TotalMilliseconds > call.TimeoutMs)
-            return Fail(call, new CallRefusal(CallFailure.Types.Reason.Expired, $"waited {queued.TotalMilliseconds:0} ms of {call.TimeoutMs}"));
+        while (_queue.TakeUrgent() is { } request)
+            Finish(request, _decode, null);
+    }
+
+    private void Finish(ExpertRequest request, CallExecutor executor, Action? between)
+    {
+        var stream = request.Stream;
+        stream.Close(request, stream.IsWanted(request.Frame.Id) ? Compute(request, executor, between) : null);
+        _requests.Return(request);
+    }
+
+    private ResultFrame Compute(ExpertRequest request, CallExecutor executor, Action? between)
+    {
+        var call = request.Frame;
+        var result = _results.Rent();
+        (result.Id, result.Reason, result.Message) = (call.Id, CallFailure.Types.Reason.Unspecified, "");
+        var queued = Stopwatch.GetElapsedTime(request.Arrived);
         try
         {
-            if (ExpertRequest.Check(call, _tiles, out var refusal) is not { } request)
-                return Fail(call, refusal!);
+            var refusal = call.TimeoutMs > 0 && queued.TotalMilliseconds > call.TimeoutMs
+                ? new CallRefusal(CallFailure.Types.Reason.Expired, $"waited {queued.TotalMilliseconds:0} ms of {call.TimeoutMs}")
+                : request.Check(_tiles);
+            if (refusal is not null)
+                return Fail(result, refusal);
             var start = Stopwatch.GetTimestamp();
-            var result = _executor.Run(request);
+            executor.Run(request, result, between);
             result.QueueUs = (uint)queued.TotalMicroseconds;
             result.ComputeUs = (uint)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
             _metrics.Computed(call, result);
-            return new ProcessResponse { Result = result };
+            return result;
         }
         catch (Exception e)
         {
             _onFault(e);
-            return Fail(call, new CallRefusal(CallFailure.Types.Reason.Internal, e.GetType().Name));
+            return Fail(result, new CallRefusal(CallFailure.Types.Reason.Internal, e.GetType().Name));
         }
     }
 
-    private ProcessResponse Fail(ExpertCall call, CallRefusal refusal)
+    private ResultFrame Fail(ResultFrame result, CallRefusal refusal)
     {
         _metrics.Refused(refusal.Reason);
-        return new ProcessResponse { Failure = new CallFailure { Id = call.Id, Reason = refusal.Reason, Message = refusal.Message } };
+        (result.Reason, result.Message) = (refusal.Reason, refusal.Message);
+        result.Resize(0);
+        return result;
     }
-
-    private readonly record struct PendingCall(ExpertCall Call, CallStream Stream, long Arrived);
 }

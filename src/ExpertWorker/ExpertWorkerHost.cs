@@ -15,14 +15,13 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly ModelStore _store;
     private readonly TileStore _tiles;
     private readonly ComputePool _pool;
-    private readonly CallExecutor _executor;
     private readonly ExpertService _service;
     private readonly GrpcServer _server;
     private readonly WorkerMetrics _metrics;
     private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, CallExecutor executor, ExpertService service, WorkerMetrics metrics, GrpcServer server) =>
-        (_store, _tiles, _pool, _executor, _service, _metrics, _server) = (store, tiles, pool, executor, service, metrics, server);
+    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, WorkerMetrics metrics, GrpcServer server) =>
+        (_store, _tiles, _pool, _service, _metrics, _server) = (store, tiles, pool, service, metrics, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -51,11 +50,10 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
             var tiles = Push(new TileStore(store, slices));
             if (options.Preload)
-                await Task.Run(() => tiles.Preload(options.Loaded, cancel), cancel);
+                await Task.Run(() => tiles.Load(options.Weights, options.Loaded, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
-            var executor = Push(new CallExecutor(tiles, pool));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
-            var service = Push(new ExpertService(options.Id, tiles, executor, metrics, onFault));
+            var service = Push(new ExpertService(options.Id, tiles, pool, metrics, onFault));
 
             var health = new HealthService();
             var services = new GrpcServices();
@@ -68,7 +66,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             }, cancel);
             health.Set(HealthService.WholeServer, serving: true);
             health.Set(ExpertMethods.Service, serving: true);
-            var host = new ExpertWorkerHost(store, tiles, pool, executor, service, metrics, server);
+            var host = new ExpertWorkerHost(store, tiles, pool, service, metrics, server);
             try
             {
                 host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, options.HttpHost, port, cancel) : null;
@@ -101,7 +99,6 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         await _server.DisposeAsync();
         _service.Dispose();
         _metrics.Dispose();
-        _executor.Dispose();
         _pool.Dispose();
         _tiles.Dispose();
         _store.Dispose();

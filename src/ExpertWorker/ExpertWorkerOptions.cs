@@ -1,4 +1,5 @@
 using System.Net;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.ExpertWorker;
 
@@ -34,6 +35,9 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>Told of the bytes of each tile that is in memory, by several threads; null: nobody.</summary>
     public Action<long>? Loaded { get; init; }
+
+    /// <summary>How the tiles are held in memory.</summary>
+    public WeightMemory Weights { get; init; } = new();
 
     /// <summary>Whether every page of the tiles is read before the worker is ready.</summary>
     public bool Preload { get; init; } = true;

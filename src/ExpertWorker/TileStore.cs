@@ -29,15 +29,13 @@ public sealed class TileStore : IDisposable
     /// <summary>A tile, or null if it is not held.</summary>
     public ExpertTile? Find(ExpertSlice slice) => _tiles.GetValueOrDefault(slice);
 
-    /// <summary>Brings every page into memory.</summary>
-    /// <param name="loaded">Told of the bytes of each tile, by several threads.</param>
+    /// <summary>Brings every tile into memory; before the first call.</summary>
+    /// <param name="memory">How.</param>
+    /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
     /// <param name="cancel">Gives up.</param>
-    public void Preload(Action<long>? loaded, CancellationToken cancel) =>
-        Parallel.ForEach(_tiles.Values, new ParallelOptions { CancellationToken = cancel }, tile =>
-        {
-            tile.Touch();
-            loaded?.Invoke(tile.Bytes);
-        });
+    /// <exception cref="ModelException">A file cannot be read.</exception>
+    /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
+    public void Load(WeightMemory memory, Action<long>? loaded, CancellationToken cancel) => WeightLoading.LoadAll(_tiles.Values, memory.For(Bytes), loaded, cancel);
 
     public void Dispose()
     {

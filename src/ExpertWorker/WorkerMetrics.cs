@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Text.Json;
 using Grok1Cluster.Cluster.Load;
 using Grok1Cluster.Cluster.Metrics;
+using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -37,8 +38,8 @@ public sealed class WorkerMetrics : IDisposable
             _refusals.Add(0, Label(reason));
         Counter("grok1_expert_worker_calls_total", "Calls computed.", () => Calls);
         Counter("grok1_expert_worker_rows_total", "Tokens of the calls computed.", () => Volatile.Read(ref _rows));
-        Counter("grok1_expert_worker_received_bytes_total", "Message bytes of the calls computed.", () => Volatile.Read(ref _received));
-        Counter("grok1_expert_worker_sent_bytes_total", "Message bytes of their results.", () => Volatile.Read(ref _sent));
+        Counter("grok1_expert_worker_received_bytes_total", "Payload bytes of the calls computed.", () => Volatile.Read(ref _received));
+        Counter("grok1_expert_worker_sent_bytes_total", "Payload bytes of their results.", () => Volatile.Read(ref _sent));
         Gauge("grok1_expert_worker_queue_length", "Calls that wait.", () => QueueLength());
         Gauge("grok1_expert_worker_tiles", "Tiles held.", () => tiles.Tiles.Count);
         Gauge("grok1_expert_worker_weight_bytes", "Weights held.", () => tiles.Bytes);
@@ -60,14 +61,14 @@ public sealed class WorkerMetrics : IDisposable
     public Func<long> QueueLength { get; set; } = () => 0;
 
     /// <summary>A call was computed; its result has its times.</summary>
-    public void Computed(ExpertCall call, ExpertResult result)
+    public void Computed(CallFrame call, ResultFrame result)
     {
         _queueTime.Record(result.QueueUs / 1e6);
         _computeTime.Record(result.ComputeUs / 1e6);
         Volatile.Write(ref _calls, _calls + 1);
         Volatile.Write(ref _rows, _rows + call.Tokens);
-        Volatile.Write(ref _received, _received + call.CalculateSize());
-        Volatile.Write(ref _sent, _sent + result.CalculateSize());
+        Volatile.Write(ref _received, _received + call.Payload.Length);
+        Volatile.Write(ref _sent, _sent + result.Values.Length);
         CountExperts(call);
     }
 
@@ -82,9 +83,9 @@ public sealed class WorkerMetrics : IDisposable
     private static KeyValuePair<string, object?> Label(CallFailure.Types.Reason reason) => new("reason", JsonNamingPolicy.SnakeCaseLower.ConvertName(reason.ToString()));
 
     /// <summary>Of a row's experts, those that a tile of the call is of.</summary>
-    private void CountExperts(ExpertCall call)
+    private void CountExperts(CallFrame call)
     {
-        foreach (var expert in call.Experts.Span)
+        foreach (var expert in call.Experts)
             if (IsAsked(call, expert))
             {
                 _chosen[0] = expert;
@@ -92,11 +93,11 @@ public sealed class WorkerMetrics : IDisposable
             }
     }
 
-    private static bool IsAsked(ExpertCall call, int expert)
+    private static bool IsAsked(CallFrame call, int expert)
     {
-        for (var bundle = 0; bundle < call.Bundles.Count; bundle++)
-            for (var tile = 0; tile < call.Bundles[bundle].Tiles.Count; tile++)
-                if (call.Bundles[bundle].Tiles[tile].Expert == expert)
+        for (var bundle = 0; bundle < call.BundleCount; bundle++)
+            foreach (var tile in call.BundleTiles(bundle))
+                if (tile.Expert == expert)
                     return true;
         return false;
     }

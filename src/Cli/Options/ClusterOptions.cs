@@ -2,8 +2,10 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Cli.Options;
 
@@ -15,9 +17,12 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="MemoryLimitBytes">For all processes together; null is what the machine has.</param>
 /// <param name="KvMemoryBytes">For the KV cache; null lets the coordinator choose.</param>
 /// <param name="ConcurrencyTarget">Sequences at a time that <c>--plan auto</c> is to be best for.</param>
+/// <param name="Weights">How weights are held in memory.</param>
+/// <param name="PipelineDepth">Micro-batches of a step; null is what gains most.</param>
+/// <param name="SpreadOverNumaNodes">Whether the workers are dealt to the NUMA nodes in turn.</param>
 internal sealed record ClusterSettings(
     string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes,
-    int ConcurrencyTarget);
+    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth);
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
@@ -49,6 +54,15 @@ internal sealed class ClusterOptions
     private readonly SettingOption<long?> _kvMemory = new(
         "--kv-memory", "cluster:kv_memory", TextFormats.Optional(TextFormats.Bytes), null, "memory for the KV cache (default: enough for one full context)");
 
+    private readonly SettingOption<bool> _numaSpread = new(
+        "--numa-spread", "cluster:numa_spread", TextFormats.Flag, false, "deal the workers started here to the NUMA nodes in turn");
+
+    private readonly SettingOption<int?> _pipelineDepth = new(
+        "--pipeline-depth", "cluster:pipeline_depth", TextFormats.Optional(TextFormats.Count(1, ExpertBatch.MaxSlots)), null,
+        "micro-batches of a step that take turns at the experts (default: what gains most; 1 with workers on this machine)");
+
+    private readonly MachineOptions _machine = new();
+
     /// <param name="defaultWorkers">4 for verbs that show a cluster, 0 for those that measure a model.</param>
     public ClusterOptions(int defaultWorkers) => _workers = WorkersOption(min: 0, defaultWorkers);
 
@@ -67,11 +81,17 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _pipelineDepth, _numaSpread })
             command.Add(option);
+        _machine.AddTo(command);
     }
 
-    public ClusterSettings Read(VerbContext context) => new(
-        context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
-        context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget));
+    /// <summary>Reads the flags and binds this process to the CPUs that they name.</summary>
+    public ClusterSettings Read(VerbContext context)
+    {
+        _machine.Bind(context);
+        return new ClusterSettings(
+            context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
+            context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth));
+    }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Numerics;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Cli.Settings;
 
@@ -74,6 +75,8 @@ internal static class TextFormats
 
     /// <summary>A text that may be left out.</summary>
     public static TextFormat<string?> Secret { get; } = new("KEY", "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
+
+    public static TextFormat<CpuSet?> Cpus { get; } = new("0-3,8", "CPU numbers and ranges separated by commas", CpuSet.TryParse);
 
     public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);
 

@@ -26,5 +26,8 @@ internal static class ClusterStarter
         Threads = settings.Threads,
         MemoryLimit = settings.MemoryLimitBytes,
         KvMemory = settings.KvMemoryBytes,
+        PipelineDepth = settings.PipelineDepth,
+        Weights = settings.Weights,
+        SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
     };
 }

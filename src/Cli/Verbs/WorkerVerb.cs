@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
@@ -14,7 +15,7 @@ internal static class WorkerVerb
 {
     public static Command Create()
     {
-        var model = Options.ClusterOptions.ModelOption();
+        var model = ClusterOptions.ModelOption();
         var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
         var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
         var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
@@ -23,14 +24,17 @@ internal static class WorkerVerb
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
         var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
+        var machine = new MachineOptions();
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
             "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+        machine.AddTo(verb);
         verb.Runs(async (context, cancellation) =>
         {
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
+            machine.Bind(context);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),
@@ -39,6 +43,7 @@ internal static class WorkerVerb
                 Listen = context.Get(listen),
                 Threads = context.Get(threads) ?? 0,
                 MemoryLimit = context.Get(memory),
+                Weights = machine.Weights(context),
                 Preload = !context.Get(noPreload),
                 Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
                 HttpPort = context.Get(httpPort),

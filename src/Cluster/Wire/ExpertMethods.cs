@@ -19,8 +19,15 @@ public static class ExpertMethods
     public static GrpcMethod<StatusRequest, StatusResponse> Status { get; } =
         GrpcMethod.Protobuf(Service, nameof(Status), StatusRequest.Parser, StatusResponse.Parser);
 
+    /// <summary>The stream of calls with generated messages: for tests and tools.</summary>
     public static GrpcMethod<ProcessRequest, ProcessResponse> Process { get; } =
         GrpcMethod.Protobuf(Service, nameof(Process), ProcessRequest.Parser, ProcessResponse.Parser);
+
+    /// <summary>The same stream with the same bytes, with messages that are used again.</summary>
+    /// <param name="rentRequest">Gives the request that a worker reads into.</param>
+    /// <param name="rentResult">Gives the result that a coordinator reads into.</param>
+    public static GrpcMethod<TRequest, ResultFrame> ProcessFrames<TRequest>(Func<TRequest> rentRequest, Func<ResultFrame> rentResult) where TRequest : IWireFrame =>
+        new(Service, nameof(Process), FrameMarshaller.Of(rentRequest), FrameMarshaller.Of(rentResult));
 
     /// <summary>The short form of a model's fingerprint that every call carries.</summary>
     /// <param name="fingerprint">64 hexadecimal digits.</param>

@@ -10,25 +10,28 @@ namespace Grok1Cluster.Coordinator.Dashboard;
 /// <param name="Sequences">Sequences that had some of them.</param>
 /// <param name="TotalUs">Its whole time.</param>
 /// <param name="Workers">Ids, in the order of each layer's calls.</param>
-/// <param name="Layers">In order.</param>
-internal sealed record StepView(long Started, int Rows, int Sequences, long TotalUs, IReadOnlyList<string> Workers, IReadOnlyList<LayerView> Layers)
+/// <param name="Rounds">To the experts, layer by layer.</param>
+internal sealed record StepView(long Started, int Rows, int Sequences, long TotalUs, IReadOnlyList<string> Workers, IReadOnlyList<RoundView> Rounds)
 {
     public static StepView Of(StepRecord step)
     {
         var start = step.Times.Started;
         return new StepView(start, step.Times.Rows, step.Times.Sequences, Us(start, step.Times.Ended), step.Workers,
-            [.. Enumerable.Range(0, step.Layers.Length).Select(layer => new LayerView(
-                Us(start, step.Layers[layer].Started), Us(start, step.Layers[layer].Ended),
-                [.. Enumerable.Range(0, step.Workers.Count).Select(worker => CallView.Of(step.Calls(worker)[layer], start))]))]);
+            [.. step.Rounds.ToArray().Select(round => new RoundView(
+                round.Layer, round.Slot, Us(start, round.Started - round.Before), Us(start, round.Started), Us(start, round.Ended),
+                [.. Enumerable.Range(0, step.Workers.Count).Select(worker => CallView.Of(step.Call(worker, round), start))]))]);
     }
 
     internal static long Us(long start, long end) => (long)Stopwatch.GetElapsedTime(start, end).TotalMicroseconds;
 }
 
-/// <param name="StartUs">The round to the experts begins; before it, attention and router.</param>
+/// <param name="Layer">The layer.</param>
+/// <param name="Slot">Which micro-batch of the step.</param>
+/// <param name="BeginUs">Attention and router begin.</param>
+/// <param name="StartUs">The round to the experts begins.</param>
 /// <param name="EndUs">The last sum is added.</param>
 /// <param name="Calls">By worker; null where it had nothing to do.</param>
-internal sealed record LayerView(long StartUs, long EndUs, IReadOnlyList<CallView?> Calls);
+internal sealed record RoundView(int Layer, int Slot, long BeginUs, long StartUs, long EndUs, IReadOnlyList<CallView?> Calls);
 
 internal sealed record CallView(long StartUs, long SentUs, long ReceivedUs, uint QueueUs, uint ComputeUs, int Rows)
 {

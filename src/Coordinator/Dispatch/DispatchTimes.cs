@@ -9,7 +9,7 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
     private const int Kept = 1 << 16;
 
     private readonly Queue<double> _microseconds = new(Kept);
-    private long _start;
+    private readonly long[] _starts = new long[ExpertBatch.MaxSlots];
 
     /// <summary>Told of every layer as well.</summary>
     public IDispatchObserver? Observer { get; set; }
@@ -31,7 +31,7 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
 
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
-        _start = Stopwatch.GetTimestamp();
+        _starts[batch.Slot] = Stopwatch.GetTimestamp();
         inner.Dispatch(batch, cancel);
     }
 
@@ -43,9 +43,9 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
         {
             if (_microseconds.Count == Kept)
                 _microseconds.Dequeue();
-            _microseconds.Enqueue(Stopwatch.GetElapsedTime(_start, end).TotalMicroseconds);
+            _microseconds.Enqueue(Stopwatch.GetElapsedTime(_starts[batch.Slot], end).TotalMicroseconds);
         }
-        Observer?.LayerEnded(batch.Layer, batch.Rows, _start, end);
+        Observer?.LayerEnded(batch.Layer, batch.Slot, batch.Rows, _starts[batch.Slot], end);
     }
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();

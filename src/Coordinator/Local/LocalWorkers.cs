@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Session;
+using Grok1Cluster.Kernels.Memory;
 
 namespace Grok1Cluster.Coordinator.Local;
 
@@ -28,8 +29,9 @@ public sealed class LocalWorkers : IAsyncDisposable
         var directory = Directory.CreateTempSubdirectory("grok1-").FullName;
         var planPath = Path.Combine(directory, "plan.json");
         PlanFile.Save(planPath, plan);
+        var nodes = options.SpreadOverNumaNodes ? NumaNode.All() : [];
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        var starting = WorkerIds.Numbered(options.Workers).Select(async id =>
+        var starting = WorkerIds.Numbered(options.Workers).Select(async (id, number) =>
         {
             try
             {
@@ -37,6 +39,9 @@ public sealed class LocalWorkers : IAsyncDisposable
                 [
                     "worker", "--supervised", "--id", id, "--model", Path.GetFullPath(options.StorePath), "--plan", planPath,
                     "--listen", "127.0.0.1:0", "--threads", Math.Max(1, threads / options.Workers).ToString(),
+                    "--weight-pages", options.Weights.Pages.ToString().ToLowerInvariant(),
+                    .. options.Weights.Locked ? ["--lock-memory"] : Array.Empty<string>(),
+                    .. nodes.Count > 0 ? ["--numa-node", nodes[number % nodes.Count].Number.ToString()] : Array.Empty<string>(),
                 ], line => note($"[{id}] {line}"), options.Progress is { } progress ? progress.Add : null, failed.Token);
             }
             catch

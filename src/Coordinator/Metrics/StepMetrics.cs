@@ -86,20 +86,20 @@ public sealed class StepMetrics
         _stepTokens.Record(step.Times.Rows);
         for (var worker = _workers.Length; worker < step.Workers.Count; worker++)
             Join(step.Workers[worker]);
-        for (var layer = 0; layer < step.Layers.Length; layer++)
+        foreach (ref readonly var round in step.Rounds)
         {
-            Volatile.Write(ref _attentionTicks[layer], _attentionTicks[layer] + step.AttentionTicks(layer));
-            Volatile.Write(ref _expertTicks[layer], _expertTicks[layer] + (step.Layers[layer].Ended - step.Layers[layer].Started));
-            AddCalls(step, layer);
+            Volatile.Write(ref _attentionTicks[round.Layer], _attentionTicks[round.Layer] + round.Before);
+            Volatile.Write(ref _expertTicks[round.Layer], _expertTicks[round.Layer] + (round.Ended - round.Started));
+            AddCalls(step, round);
         }
     }
 
-    private void AddCalls(StepRecord step, int layer)
+    private void AddCalls(StepRecord step, in RoundTiming round)
     {
         var (last, lastReply, beforeLast) = (-1, 0L, 0L);
         for (var worker = 0; worker < step.Workers.Count; worker++)
         {
-            ref readonly var call = ref step.Calls(worker)[layer];
+            ref readonly var call = ref step.Call(worker, round);
             if (call.Started == 0)
                 continue;
             _workers[worker].Add(call);

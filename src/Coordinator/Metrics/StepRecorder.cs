@@ -25,9 +25,9 @@ public sealed class StepRecorder(int layers, TimeProvider time) : IDispatchObser
     /// <summary>A copy of a recent step, of decoding alone where there is one; null before the first.</summary>
     public StepRecord? Latest => Volatile.Read(ref _latest);
 
-    public void Called(int layer, string worker, in CallTiming call) => _current.SetCall(layer, worker, call);
+    public void Called(int layer, int slot, string worker, in CallTiming call) => _current.SetCall(layer, slot, worker, call);
 
-    public void LayerEnded(int layer, int rows, long started, long ended) => _current.SetLayer(layer, new LayerTiming(started, ended));
+    public void LayerEnded(int layer, int slot, int rows, long started, long ended) => _current.AddRound(layer, slot, started, ended);
 
     /// <summary>The engine has finished the step.</summary>
     public void StepEnded(in StepTimes step)

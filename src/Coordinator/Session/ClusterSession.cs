@@ -25,6 +25,9 @@ namespace Grok1Cluster.Coordinator.Session;
 /// </summary>
 public sealed class ClusterSession : IAsyncDisposable
 {
+    /// <summary>Spinning for an answer is for machines of their own; beside local workers it takes their cores.</summary>
+    private static readonly TimeSpan DispatchSpin = TimeSpan.FromMicroseconds(50);
+
     private readonly Stack<object> _owned = new();
     private DispatchTimes _times = null!;
     private RemoteExpertDispatcher? _remote;
@@ -45,6 +48,9 @@ public sealed class ClusterSession : IAsyncDisposable
     public SentencePieceTokenizer? Tokenizer { get; private set; }
 
     public ForwardPass Forward { get; private set; } = null!;
+
+    /// <summary>Chooses the micro-batches of a step; null: always one.</summary>
+    public IPipelineDepth? Depth { get; private set; }
 
     /// <summary>How long layers wait for their experts; null when the experts are computed in this process.</summary>
     public DispatchTimes? Times { get; private set; }
@@ -115,28 +121,33 @@ public sealed class ClusterSession : IAsyncDisposable
         var local = Options.Workers == 0 && Options.WorkerAddresses.Count == 0;
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
+        var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
         var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
+        Depth = ChooseDepth();
+        var expertsHere = Options.WorkerAddresses.Count == 0;
+        MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + kvBlocks * attention.KvBlockBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
+        Options.Progress?.Expect(weights.EveryStepBytes + (expertsHere ? ExpertBytes : 0));
+        weights.Load(weightMemory);
+        Options.Progress?.Add(weights.EveryStepBytes);
         if (local)
         {
-            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: true), Options.MemoryLimit);
             var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
-            Options.Progress?.Expect(weights.TouchedBytes + ExpertBytes);
-            experts.Preload(Options.Progress is { } progress ? progress.Add : null);
+            experts.Load(weightMemory, Options.Progress is { } progress ? progress.Add : null);
             _times = new DispatchTimes(experts);
         }
         else
         {
-            MemoryBudget.Check($"model {Store.Name}", NeededBytes(kvBlocks * attention.KvBlockBytes, expertsHere: Options.WorkerAddresses.Count == 0), Options.MemoryLimit);
-            Options.Progress?.Expect(weights.TouchedBytes);
             _remote = Own(await StartWorkersAsync(threads, note, cancel));
             _times = Times = new DispatchTimes(_remote);
         }
-        weights.Touch(Options.Progress is { } dense ? dense.Add : null);
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision));
+        Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision) { Depth = Depth });
         KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
+
+    /// <summary>Workers that were started here share the cores with the coordinator: nothing runs beside them.</summary>
+    private IPipelineDepth? ChooseDepth() => Options.PipelineDepth is { } depth ? new FixedPipelineDepth(depth) : Options.WorkerAddresses.Count > 0 ? new PipelineDepth() : null;
 
     private async Task<RemoteExpertDispatcher> StartWorkersAsync(int threads, Action<string> note, CancellationToken cancel)
     {
@@ -146,7 +157,6 @@ public sealed class ClusterSession : IAsyncDisposable
         {
             var ids = WorkerIds.Numbered(Options.Workers);
             Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.AssumedLocal(ids)));
-            Options.Progress?.Expect(ExpertBytes);
             var started = LocalWorkers = Own(await Local.LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
             addresses = [.. started.Ready.Select(worker => worker.Address)];
             LocalProcessIds = [.. started.Ready.Select(worker => worker.Pid)];
@@ -161,7 +171,10 @@ public sealed class ClusterSession : IAsyncDisposable
         if (idle > 0)
             note($"{idle} of {Workers.Count} workers hold nothing: there are not more pieces");
         WorkerCoverage.Check(Plan, Store, Workers);
-        return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config.EmbeddingDim, Store.Config.LayerCount);
+        return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero)
+        {
+            Depth = Depth as PipelineDepth,
+        };
     }
 
     private AutoInputs Inputs(Fleet fleet)
@@ -205,10 +218,7 @@ public sealed class ClusterSession : IAsyncDisposable
         return (int)Math.Min(bytes / blockBytes, int.MaxValue);
     }
 
-    /// <summary>Processes on one machine map the same files, so an expert counts once however many workers hold it.</summary>
-    private long NeededBytes(long kvBytes, bool expertsHere) =>
-        Store.DenseLayout.Bytes + kvBytes + (expertsHere ? ExpertBytes : 0);
-
+    /// <summary>All experts, each once; a worker that holds a replica checks its own share.</summary>
     private long ExpertBytes => (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count);
 
     private T Own<T>(T item) where T : class

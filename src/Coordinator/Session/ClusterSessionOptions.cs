@@ -1,6 +1,7 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Coordinator.Session;
 
@@ -35,6 +36,15 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Told how much of the weights is in memory; null: nobody.</summary>
     public LoadProgress? Progress { get; init; }
+
+    /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
+    public int? PipelineDepth { get; init; }
+
+    /// <summary>How weights are held in memory.</summary>
+    public WeightMemory Weights { get; init; } = new();
+
+    /// <summary>Whether workers on this machine are dealt to its NUMA nodes in turn.</summary>
+    public bool SpreadOverNumaNodes { get; init; }
 
     /// <summary>Executable, and first arguments, that start this program's <c>worker</c> verb.</summary>
     public IReadOnlyList<string> Program { get; init; } = ThisProgram();

@@ -30,8 +30,8 @@ public static class StepTracer
         if (step is null)
             return;
         step.SetTag("grok1.rows", record.Times.Rows).SetTag("grok1.sequences", record.Times.Sequences);
-        for (var layer = 0; layer < record.Layers.Length; layer++)
-            WriteLayer(record, layer, step.Context, clock);
+        foreach (ref readonly var round in record.Rounds)
+            WriteRound(record, round, step.Context, clock);
         step.SetEndTime(clock.At(record.Times.Ended));
     }
 
@@ -54,17 +54,16 @@ public static class StepTracer
         span.SetEndTime(clock.At(times.Ended));
     }
 
-    private static void WriteLayer(StepRecord record, int layer, ActivityContext step, SpanClock clock)
+    private static void WriteRound(StepRecord record, in RoundTiming round, ActivityContext step, SpanClock clock)
     {
-        var timing = record.Layers[layer];
-        var attention = record.AttentionTicks(layer);
-        using var span = Start("layer", ActivityKind.Internal, step, clock.At(timing.Started - attention));
+        using var span = Start("layer", ActivityKind.Internal, step, clock.At(round.Started - round.Before));
         if (span is null)
             return;
-        span.SetTag("grok1.layer", layer).SetTag("grok1.attention_us", Microseconds(attention)).SetTag("grok1.experts_us", Microseconds(timing.Ended - timing.Started));
+        span.SetTag("grok1.layer", round.Layer).SetTag("grok1.micro_batch", round.Slot);
+        span.SetTag("grok1.attention_us", Microseconds(round.Before)).SetTag("grok1.experts_us", Microseconds(round.Ended - round.Started));
         for (var worker = 0; worker < record.Workers.Count; worker++)
         {
-            var call = record.Calls(worker)[layer];
+            var call = record.Call(worker, round);
             if (call.Started == 0)
                 continue;
             using var callSpan = Start("worker call", ActivityKind.Client, span.Context, clock.At(call.Started));
@@ -73,7 +72,7 @@ public static class StepTracer
                 .SetTag("grok1.sent_bytes", call.SentBytes).SetTag("grok1.received_bytes", call.ReceivedBytes)
                 .SetEndTime(clock.At(call.Received));
         }
-        span.SetEndTime(clock.At(timing.Ended));
+        span.SetEndTime(clock.At(round.Ended));
     }
 
     private static Activity? Start(string name, ActivityKind kind, ActivityContext parent, DateTimeOffset start) =>

@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
-using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
@@ -8,24 +6,40 @@ using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.Coordinator.Workers;
 
-/// <summary>The connection to one worker: a stream of calls out, results in, matched by id. Thread-safe.</summary>
+/// <summary>Where the answer to a call goes. Called by the connection's thread, which must not be held up.</summary>
+internal interface ICallTarget
+{
+    /// <summary>The frame that was sent, which stays as it is until the answer has come or the connection is lost.</summary>
+    CallFrame Frame { get; }
+
+    /// <param name="result">The answer, which may be a failure; to be given back to <see cref="WorkerConnection.Return"/>.</param>
+    void OnAnswer(ResultFrame result);
+
+    /// <summary>No answer will come.</summary>
+    void OnLost(DispatchException cause);
+}
+
+/// <summary>The connection to one worker: a stream of calls out, answers in, matched by id. Thread-safe.</summary>
 public sealed class WorkerConnection : IAsyncDisposable
 {
+    private const int KeptFrames = 16;
     private static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(5);
 
     private readonly GrpcChannel _channel;
-    private readonly DuplexStreamingCall<ProcessRequest, ProcessResponse> _stream;
-    private readonly SemaphoreSlim _writing = new(1, 1);
-    private readonly Dictionary<ulong, PendingCall> _pending = [];
+    private readonly DuplexStreamingCall<CallFrame, ResultFrame> _stream;
+    private readonly SendQueue<CallFrame> _calls;
+    private readonly FramePool<ResultFrame> _results;
+    private readonly Dictionary<ulong, ICallTarget> _open = [];
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _reading;
     private ulong _lastId;
     private DispatchException? _lost;
 
-    private WorkerConnection(string address, DescribeResponse description, GrpcChannel channel, DuplexStreamingCall<ProcessRequest, ProcessResponse> stream)
+    private WorkerConnection(string address, DescribeResponse description, GrpcChannel channel, DuplexStreamingCall<CallFrame, ResultFrame> stream, FramePool<ResultFrame> results)
     {
-        (Address, Description, _channel, _stream) = (address, description, channel, stream);
+        (Address, Description, _channel, _stream, _results) = (address, description, channel, stream, results);
+        _calls = new SendQueue<CallFrame>(stream, static _ => { }, Lose, _closing.Token);
         _reading = ReadAllAsync();
     }
 
@@ -52,9 +66,12 @@ public sealed class WorkerConnection : IAsyncDisposable
         try
         {
             var description = await channel.UnaryAsync(ExpertMethods.Describe, new DescribeRequest(), GrpcCallOptions.After(DescribeTimeout), cancel);
+            var results = new FramePool<ResultFrame>(KeptFrames);
             // The stream lives as long as the connection; each call on it has its own deadline.
-            var stream = channel.DuplexStreaming(ExpertMethods.Process, GrpcCallOptions.Endless, CancellationToken.None);
-            return new WorkerConnection(address, description, channel, stream);
+            var stream = channel.DuplexStreaming(
+                ExpertMethods.ProcessFrames(static CallFrame () => throw new NotSupportedException("a coordinator reads no calls"), results.Rent),
+                new GrpcCallOptions { Scheduling = MessageScheduling.Inline }, CancellationToken.None);
+            return new WorkerConnection(address, description, channel, stream, results);
         }
         catch
         {
@@ -63,41 +80,34 @@ public sealed class WorkerConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends a call, whose id is set here, and waits for its result.</summary>
-    /// <param name="call">The call.</param>
-    /// <param name="times">Filled with what is measured here.</param>
-    /// <param name="cancel">Gives up.</param>
-    /// <exception cref="DispatchException">The worker is lost, or refused the call.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled; the worker is told.</exception>
-    public async Task<ExpertResult> CallAsync(ExpertCall call, CallTimes times, CancellationToken cancel)
+    /// <summary>Sends a call, whose id is set here. Never waits and never throws: what goes wrong is told to the target.</summary>
+    internal void Send(ICallTarget target)
     {
-        var completion = new TaskCompletionSource<ExpertResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-        lock (_pending)
+        DispatchException? lost;
+        lock (_open)
         {
-            if (_lost is not null)
-                throw _lost;
-            call.Id = ++_lastId;
-            _pending.Add(call.Id, new PendingCall(completion, times));
+            target.Frame.Id = ++_lastId;
+            lost = _lost;
+            if (lost is null)
+                _open.Add(target.Frame.Id, target);
         }
-        try
-        {
-            var request = new ProcessRequest { Call = call };
-            times.SentBytes = request.CalculateSize();
-            await WriteAsync(request);
-            times.Sent = Stopwatch.GetTimestamp();
-            return await completion.Task.WaitAsync(cancel);
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            await WriteAsync(new ProcessRequest { Cancel = new CancelCall { Id = call.Id } });
-            throw;
-        }
-        finally
-        {
-            lock (_pending)
-                _pending.Remove(call.Id);
-        }
+        if (lost is not null)
+            target.OnLost(lost);
+        else
+            _calls.Send(target.Frame);
     }
+
+    /// <summary>Nobody waits for a call any more: its target hears nothing, and the worker is told.</summary>
+    internal void Abandon(ICallTarget target)
+    {
+        lock (_open)
+            if (!_open.Remove(target.Frame.Id))
+                return;
+        _calls.Send(new CallFrame { IsCancel = true, Id = target.Frame.Id });
+    }
+
+    /// <summary>Takes an answer back that was used.</summary>
+    internal void Return(ResultFrame result) => _results.Return(result);
 
     /// <summary>Asks the worker how it is, beside the calls; the time of the answer is the round trip.</summary>
     /// <exception cref="RpcException">No answer in time; a worker of an older version does not know the question.</exception>
@@ -111,24 +121,6 @@ public sealed class WorkerConnection : IAsyncDisposable
         await _reading;
         _channel.Dispose();
         _closing.Dispose();
-        _writing.Dispose();
-    }
-
-    private async Task WriteAsync(ProcessRequest request)
-    {
-        await _writing.WaitAsync(_closing.Token);
-        try
-        {
-            await _stream.WriteAsync(request, _closing.Token);
-        }
-        catch (Exception e) when (e is RpcException or InvalidOperationException)
-        {
-            throw Lose(e);
-        }
-        finally
-        {
-            _writing.Release();
-        }
     }
 
     private async Task ReadAllAsync()
@@ -145,40 +137,29 @@ public sealed class WorkerConnection : IAsyncDisposable
         }
     }
 
-    private void Complete(ProcessResponse response)
+    /// <summary>An answer that nobody waits for came too late, and is dropped.</summary>
+    private void Complete(ResultFrame result)
     {
-        if (response.KindCase == ProcessResponse.KindOneofCase.Result)
-        {
-            if (Take(response.Result.Id) is not { } answered)
-                return;
-            answered.Times.Received = Stopwatch.GetTimestamp();
-            answered.Completion.TrySetResult(response.Result);
-            return;
-        }
-        var failure = response.Failure;
-        Take(failure?.Id ?? 0)?.Completion.TrySetException(new DispatchException($"worker {Id} at {Address} refused a call ({failure!.Reason}): {failure.Message}"));
-    }
-
-    private PendingCall? Take(ulong id)
-    {
-        lock (_pending)
-            return _pending.Remove(id, out var call) ? call : null;
+        ICallTarget? target;
+        lock (_open)
+            _open.Remove(result.Id, out target);
+        if (target is null)
+            _results.Return(result);
+        else
+            target.OnAnswer(result);
     }
 
     /// <summary>Ends every call that waits: nothing more will come.</summary>
-    private DispatchException Lose(Exception cause)
+    private void Lose(Exception cause)
     {
-        TaskCompletionSource<ExpertResult>[] waiting;
-        lock (_pending)
+        ICallTarget[] waiting;
+        lock (_open)
         {
             _lost ??= new DispatchException($"worker {Id} at {Address} (process {Description.ProcessId}) is lost: {(cause as RpcException)?.Status.Message ?? cause.Message}", cause);
-            waiting = [.. _pending.Values.Select(call => call.Completion)];
-            _pending.Clear();
+            waiting = [.. _open.Values];
+            _open.Clear();
         }
-        foreach (var completion in waiting)
-            completion.TrySetException(_lost);
-        return _lost;
+        foreach (var target in waiting)
+            target.OnLost(_lost);
     }
-
-    private readonly record struct PendingCall(TaskCompletionSource<ExpertResult> Completion, CallTimes Times);
 }

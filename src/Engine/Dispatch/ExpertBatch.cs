@@ -14,7 +14,16 @@ public sealed unsafe class ExpertBatch : IDisposable
 
     /// <param name="config">The model.</param>
     /// <param name="input">Receives the activations: over EmbeddingDim, in the format that the experts take.</param>
-    public ExpertBatch(Grok1Config config, Activations input) => (_config, Input) = (config, input);
+    /// <param name="slot">Tells batches apart that are away at the same time: 0 to <see cref="MaxSlots"/> - 1.</param>
+    public ExpertBatch(Grok1Config config, Activations input, int slot) => (_config, Input, Slot) = (config, input, slot);
+
+    /// <summary>Batches that may be away at the same time.</summary>
+    public const int MaxSlots = 4;
+
+    public int Slot { get; }
+
+    /// <summary>Whether every token is the next one of its sequence: somebody waits for it.</summary>
+    public bool IsDecode { get; private set; }
 
     public int Layer { get; private set; }
 
@@ -40,9 +49,9 @@ public sealed unsafe class ExpertBatch : IDisposable
     public Span<float> SumRow(int row) => _sum.Slice((long)row * _config.EmbeddingDim, _config.EmbeddingDim);
 
     /// <summary>Begins a layer: sizes everything and zeroes the sum.</summary>
-    public void Begin(int layer, int rows)
+    public void Begin(int layer, int rows, bool isDecode)
     {
-        (Layer, Rows) = (layer, rows);
+        (Layer, Rows, IsDecode) = (layer, rows, isDecode);
         Input.Resize(rows);
         if (_experts.Length < rows * ExpertsPerToken)
         {

@@ -6,7 +6,7 @@ namespace Grok1Cluster.Engine.Dispatch;
 /// </summary>
 public interface IExpertDispatcher : IAsyncDisposable
 {
-    /// <summary>Sends a batch. It must not change until <see cref="Combine"/> returned.</summary>
+    /// <summary>Sends a batch. It must not change until <see cref="Combine"/> returned. Batches of different slots may be away at the same time.</summary>
     void Dispatch(ExpertBatch batch, CancellationToken cancel);
 
     /// <summary>Waits for every reply of a batch and adds the bundles in plan order into its sum.</summary>

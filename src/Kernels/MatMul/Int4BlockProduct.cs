@@ -23,10 +23,22 @@ internal static unsafe partial class Int4BlockProduct
             AccumulateVector128(w, x, rows, count, y, stride);
     }
 
+    /// <summary>One row over panels that follow each other in memory; false where no path does better than panel by panel.</summary>
+    public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int row, float* y, long panelStride)
+    {
+        if (AvxVnni.IsSupported)
+            OneRow<VnniDot>(w, panels, x, row, y, panelStride);
+        else if (Avx2.IsSupported && Fma.IsSupported)
+            OneRow<Avx2Dot>(w, panels, x, row, y, panelStride);
+        else
+            return false;
+        return true;
+    }
+
     internal static void AccumulateVnni(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         if (count == 1)
-            OneRow<VnniDot>(w, x, rows[0], y);
+            OneRow<VnniDot>(w, 1, x, rows[0], y, 0);
         else
             Int4Panel.Accumulate<OfVnni>(w, x, rows, count, y, stride);
     }
@@ -34,7 +46,7 @@ internal static unsafe partial class Int4BlockProduct
     internal static void AccumulateAvx2(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
         if (count == 1)
-            OneRow<Avx2Dot>(w, x, rows[0], y);
+            OneRow<Avx2Dot>(w, 1, x, rows[0], y, 0);
         else
             Int4Panel.Accumulate<OfAvx2>(w, x, rows, count, y, stride);
     }

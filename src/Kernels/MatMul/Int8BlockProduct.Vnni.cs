@@ -90,7 +90,7 @@ internal static unsafe partial class Int8BlockProduct
         long paddedLength = x.Axis.PaddedLength, blockCount = x.Axis.BlockCount;
         if (count == 1)
         {
-            OneRowVnni(w, x.Values + rows[0] * paddedLength, x.Scales + rows[0] * blockCount, x.Sums + rows[0] * blockCount, y);
+            OneRowVnni(w, 1, x, rows[0], y, 0);
             return;
         }
         var weightScales = stackalloc float[PanelLayout.Columns];
@@ -126,41 +126,49 @@ internal static unsafe partial class Int8BlockProduct
             TileVnni<One>(operands, rows + first, y + first * stride, stride);
     }
 
+    /// <summary>One row over panels that follow each other in memory: the weights are one stream.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OneRowVnni(in PanelOperands w, sbyte* values, float* scales, int* sums, float* y)
+    internal static void OneRowVnni(in PanelOperands w, int panels, Activations activations, int row, float* y, long panelStride)
     {
-        var y0 = Vector256.Load(y);
-        var y1 = Vector256.Load(y + 8);
-        var y2 = Vector256.Load(y + 16);
-        var y3 = Vector256.Load(y + 24);
+        var values = activations.Values + (long)row * activations.Axis.PaddedLength;
+        var scales = activations.Scales + (long)row * activations.Axis.BlockCount;
+        var sums = activations.Sums + (long)row * activations.Axis.BlockCount;
         var weights = w.Weights;
-        for (var b = w.FirstBlock; b < w.EndBlock; b++)
+        var panelScales = w.Scales;
+        for (var panel = 0; panel < panels; panel++, y += panelStride, panelScales += PanelLayout.Columns)
         {
-            ref readonly var block = ref w.Blocks[b];
-            var d0 = Vector256.Create(sums[b] * -PanelLayout.Offset);
-            var d1 = d0;
-            var d2 = d0;
-            var d3 = d0;
-            var x = values + block.PaddedStart;
-            for (var end = x + block.PaddedLength; x < end; x += 4, weights += 128)
+            var y0 = Vector256.Load(y);
+            var y1 = Vector256.Load(y + 8);
+            var y2 = Vector256.Load(y + 16);
+            var y3 = Vector256.Load(y + 24);
+            for (var b = w.FirstBlock; b < w.EndBlock; b++)
             {
-                var broadcast = Broadcast(x);
-                d0 = AvxVnni.MultiplyWideningAndAdd(d0, Vector256.Load(weights), broadcast);
-                d1 = AvxVnni.MultiplyWideningAndAdd(d1, Vector256.Load(weights + 32), broadcast);
-                d2 = AvxVnni.MultiplyWideningAndAdd(d2, Vector256.Load(weights + 64), broadcast);
-                d3 = AvxVnni.MultiplyWideningAndAdd(d3, Vector256.Load(weights + 96), broadcast);
+                ref readonly var block = ref w.Blocks[b];
+                var d0 = Vector256.Create(sums[b] * -PanelLayout.Offset);
+                var d1 = d0;
+                var d2 = d0;
+                var d3 = d0;
+                var x = values + block.PaddedStart;
+                for (var end = x + block.PaddedLength; x < end; x += 4, weights += 128)
+                {
+                    var broadcast = Broadcast(x);
+                    d0 = AvxVnni.MultiplyWideningAndAdd(d0, Vector256.Load(weights), broadcast);
+                    d1 = AvxVnni.MultiplyWideningAndAdd(d1, Vector256.Load(weights + 32), broadcast);
+                    d2 = AvxVnni.MultiplyWideningAndAdd(d2, Vector256.Load(weights + 64), broadcast);
+                    d3 = AvxVnni.MultiplyWideningAndAdd(d3, Vector256.Load(weights + 96), broadcast);
+                }
+                var weightScales = panelScales + (long)(block.Group - w.FirstGroup) * w.ScaleStride;
+                var scale = Vector256.Create(scales[b]);
+                y0 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d0), scale * Bf16.Load8(weightScales), y0);
+                y1 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d1), scale * Bf16.Load8(weightScales + 8), y1);
+                y2 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d2), scale * Bf16.Load8(weightScales + 16), y2);
+                y3 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d3), scale * Bf16.Load8(weightScales + 24), y3);
             }
-            var weightScales = w.Scales + (long)(block.Group - w.FirstGroup) * w.ScaleStride;
-            var scale = Vector256.Create(scales[b]);
-            y0 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d0), scale * Bf16.Load8(weightScales), y0);
-            y1 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d1), scale * Bf16.Load8(weightScales + 8), y1);
-            y2 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d2), scale * Bf16.Load8(weightScales + 16), y2);
-            y3 = Fma.MultiplyAdd(Vector256.ConvertToSingle(d3), scale * Bf16.Load8(weightScales + 24), y3);
+            y0.Store(y);
+            y1.Store(y + 8);
+            y2.Store(y + 16);
+            y3.Store(y + 24);
         }
-        y0.Store(y);
-        y1.Store(y + 8);
-        y2.Store(y + 16);
-        y3.Store(y + 24);
     }
 
     /// <summary>One block for one to three rows. What a smaller tile lacks, the JIT leaves out.</summary>
@@ -178,7 +186,26 @@ internal static unsafe partial class Int8BlockProduct
         var x1 = operands.Values + row1 * operands.ValueStride;
         var x2 = operands.Values + row2 * operands.ValueStride;
         long length = operands.Length;
-        for (long k = 0; k < length; k += 4, weights += 128)
+        long k = 0;
+        if (TTile.Rows == 1)
+        {
+            // Four accumulators alone would wait for each other; the registers of the rows that are not there take every second step.
+            b0 = b1 = b2 = b3 = Vector256<int>.Zero;
+            for (; k + 8 <= length; k += 8, weights += 256)
+            {
+                var (a, b) = (Broadcast(x0 + k), Broadcast(x0 + k + 4));
+                a0 = AvxVnni.MultiplyWideningAndAdd(a0, Vector256.Load(weights), a);
+                a1 = AvxVnni.MultiplyWideningAndAdd(a1, Vector256.Load(weights + 32), a);
+                a2 = AvxVnni.MultiplyWideningAndAdd(a2, Vector256.Load(weights + 64), a);
+                a3 = AvxVnni.MultiplyWideningAndAdd(a3, Vector256.Load(weights + 96), a);
+                b0 = AvxVnni.MultiplyWideningAndAdd(b0, Vector256.Load(weights + 128), b);
+                b1 = AvxVnni.MultiplyWideningAndAdd(b1, Vector256.Load(weights + 160), b);
+                b2 = AvxVnni.MultiplyWideningAndAdd(b2, Vector256.Load(weights + 192), b);
+                b3 = AvxVnni.MultiplyWideningAndAdd(b3, Vector256.Load(weights + 224), b);
+            }
+            (a0, a1, a2, a3) = (a0 + b0, a1 + b1, a2 + b2, a3 + b3);
+        }
+        for (; k < length; k += 4, weights += 128)
         {
             if (TTile.Prefetches)
             {

@@ -28,6 +28,15 @@ internal static unsafe partial class Int8BlockProduct
             AccumulateVector128(w, x, rows, count, y, stride);
     }
 
+    /// <summary>One row over panels that follow each other in memory; false where no path does better than panel by panel.</summary>
+    public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int row, float* y, long panelStride)
+    {
+        if (!AvxVnni.IsSupported)
+            return false;
+        OneRowVnni(w, panels, x, row, y, panelStride);
+        return true;
+    }
+
     /// <summary>The scalar twin.</summary>
     public static void AccumulateScalar(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {

@@ -39,6 +39,40 @@ public static unsafe class PanelProduct
         }
     }
 
+    /// <summary>
+    /// As <see cref="Accumulate"/> for panels that follow each other, in memory and in their scales: one row, which is bound
+    /// by reading the weights, takes them as one stream.
+    /// </summary>
+    /// <param name="format">Of the weights.</param>
+    /// <param name="w">The first panel.</param>
+    /// <param name="panels">Panels.</param>
+    /// <param name="panelBytes">Bytes from one panel's weights to the next's.</param>
+    /// <param name="x">The activations.</param>
+    /// <param name="rows">[count] rows of <paramref name="x"/>.</param>
+    /// <param name="count">Rows.</param>
+    /// <param name="y">Row i of panel p at <c>y + p * panelStride + i * stride</c>, 32 float32.</param>
+    /// <param name="stride">Elements between rows.</param>
+    /// <param name="panelStride">Elements between panels.</param>
+    /// <exception cref="ArgumentException">Quantised activations meet float weights.</exception>
+    public static void AccumulateStrip(WeightFormat format, in PanelOperands w, int panels, long panelBytes, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    {
+        if (count == 1 && x.Format == ActivationFormat.Int8Blocks && format switch
+            {
+                WeightFormat.Int8 => Int8BlockProduct.TryAccumulateStrip(w, panels, x, rows[0], y, panelStride),
+                WeightFormat.Int4 => Int4BlockProduct.TryAccumulateStrip(w, panels, x, rows[0], y, panelStride),
+                _ => false,
+            })
+            return;
+        var panel = w;
+        for (var p = 0; p < panels; p++)
+        {
+            Accumulate(format, panel, x, rows, count, y + p * panelStride, stride);
+            panel.Weights += panelBytes;
+            if (panel.Scales is not null)
+                panel.Scales += PanelLayout.Columns;
+        }
+    }
+
     /// <summary>The activation format in which weights of a format are multiplied: int8 blocks only where both sides are quantised.</summary>
     public static ActivationFormat ActivationsFor(WeightFormat format, bool exact) =>
         exact || !format.IsQuantised() ? ActivationFormat.Float32 : ActivationFormat.Int8Blocks;

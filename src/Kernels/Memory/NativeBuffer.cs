@@ -4,11 +4,12 @@ namespace Grok1Cluster.Kernels.Memory;
 
 /// <summary>
 /// Zeroed memory outside the managed heap, aligned to 64 bytes: it never moves, so kernels keep pointers into it, and
-/// its size may exceed 2 GiB. Pages are committed when first touched. Freed on <see cref="Dispose"/>, or by the finaliser.
+/// its size may exceed 2 GiB. Pages are committed when first touched, large buffers in huge pages where the system has them. Freed on <see cref="Dispose"/>, or by the finaliser.
 /// </summary>
 public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
 {
     private const nuint Alignment = 64;
+    private readonly nuint _bytes;
     private void* _allocation;
     private T* _pointer;
 
@@ -17,9 +18,9 @@ public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
     {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         Length = length;
-        var bytes = checked((nuint)length * (nuint)sizeof(T));
         // A vector load of a tail may touch up to one vector past the last element, never more.
-        _allocation = NativeMemory.AllocZeroed(checked(bytes + 2 * Alignment));
+        _bytes = checked((nuint)length * (nuint)sizeof(T) + 2 * Alignment);
+        _allocation = AnonymousPages.Offered(_bytes) ? AnonymousPages.Allocate(_bytes) : NativeMemory.AllocZeroed(_bytes);
         _pointer = (T*)(((nuint)_allocation + Alignment - 1) & ~(Alignment - 1));
     }
 
@@ -48,7 +49,10 @@ public sealed unsafe class NativeBuffer<T> : IDisposable where T : unmanaged
 
     private void Free()
     {
-        NativeMemory.Free(_allocation);
+        if (_allocation is not null && AnonymousPages.Offered(_bytes))
+            AnonymousPages.Free(_allocation, _bytes);
+        else
+            NativeMemory.Free(_allocation);
         _allocation = null;
         _pointer = null;
     }

@@ -144,8 +144,9 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             var y = ThreadScratch.Floats((long)panels * panelFloats);
             new Span<float>(y, checked(panels * panelFloats)).Clear();
             for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
-                for (var panel = 0; panel < panels; panel++)
-                    PanelProduct.Accumulate(_layout.Format, tile.DownPanel(block, firstPanel + panel), _hidden[item], _identity.Pointer, count, y + (long)panel * panelFloats, PanelLayout.Columns);
+                PanelProduct.AccumulateStrip(
+                    _layout.Format, tile.DownPanel(block, firstPanel), panels, _layout.Blocks[block].DownPanelBytes, _hidden[item], _identity.Pointer, count,
+                    y, PanelLayout.Columns, panelFloats);
             for (var panel = 0; panel < panels; panel++)
             {
                 var column = (firstPanel + panel) * PanelLayout.Columns;

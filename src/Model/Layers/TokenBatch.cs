@@ -28,6 +28,9 @@ public sealed class TokenBatch
     /// <summary>Addresses of KV blocks (all layers of 32 positions), run by run.</summary>
     public ReadOnlySpan<nint> Blocks => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_blocks);
 
+    /// <summary>Whether every row is the only one of its sequence.</summary>
+    public bool IsDecode => _runs.Count == _tokens.Count;
+
     public void Clear()
     {
         _runs.Clear();
@@ -49,5 +52,19 @@ public sealed class TokenBatch
             _tokens.Add(token);
         foreach (var block in blocks[..needed])
             _blocks.Add(block);
+    }
+
+    /// <summary>Adds some rows of another batch; a run may be cut, its later rows need its earlier ones only in the same layer.</summary>
+    /// <param name="source">The other batch.</param>
+    /// <param name="first">Its first row to add.</param>
+    /// <param name="end">One past its last.</param>
+    public void AddRows(TokenBatch source, int first, int end)
+    {
+        foreach (var run in source._runs)
+        {
+            var (from, to) = (Math.Max(first, run.FirstRow), Math.Min(end, run.FirstRow + run.Rows));
+            if (from < to)
+                Add(source.Tokens[from..to], run.Start + from - run.FirstRow, source.Blocks.Slice(run.FirstBlock, run.BlockCount));
+        }
     }
 }

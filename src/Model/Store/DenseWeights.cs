@@ -3,24 +3,23 @@ using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
 
-/// <summary>The coordinator's tensors, mapped from the store.</summary>
+/// <summary>
+/// The coordinator's tensors. The float32 embedding table, of which a step reads a few rows, stays mapped from the store;
+/// everything behind it is read by every step.
+/// </summary>
 public sealed unsafe class DenseWeights : IDisposable
 {
-    /// <summary>A part of the file, for telling how far it is.</summary>
-    private const long TouchBytes = 256 << 20;
-
-    private readonly MappedFile _file;
+    private readonly WeightRange _table;
+    private readonly WeightRange _everyStep;
     private readonly DenseLayout _layout;
 
     internal DenseWeights(ModelStore store, StoreFile file)
     {
         _layout = store.DenseLayout;
-        _file = MappedFile.Open(store.FilePath(file));
-        if (_file.Length != _layout.Bytes)
-        {
-            _file.Dispose();
-            throw new ModelException($"{store.FilePath(file)}: changed its length while it was opened");
-        }
+        var path = store.FilePath(file);
+        var first = _layout.Packed(TensorRole.Embedding).Offset;
+        _table = new WeightRange(path, _layout.Bytes, 0, first);
+        _everyStep = new WeightRange(path, _layout.Bytes, first, _layout.Bytes - first);
     }
 
     public DenseLayout Layout => _layout;
@@ -30,43 +29,40 @@ public sealed unsafe class DenseWeights : IDisposable
     {
         var tensor = _layout.Plain(TensorRole.Embedding);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)tensor.Rows);
-        return new ReadOnlySpan<float>(_file.Start + tensor.Offset + (long)row * tensor.Columns * sizeof(float), tensor.Columns);
+        return new ReadOnlySpan<float>(Start(tensor.Offset) + (long)row * tensor.Columns * sizeof(float), tensor.Columns);
     }
 
     /// <summary>The embedding table, row-major [VocabularySize, EmbeddingDim] float32.</summary>
-    public float* Embedding => (float*)(_file.Start + _layout.Plain(TensorRole.Embedding).Offset);
+    public float* Embedding => (float*)Start(_layout.Plain(TensorRole.Embedding).Offset);
 
     /// <summary>A plain tensor of at most 2^31 elements: norms [EmbeddingDim], router [EmbeddingDim, ExpertCount], float32.</summary>
     public ReadOnlySpan<float> Plain(TensorRole role, int layer = 0)
     {
         var tensor = _layout.Plain(role, layer);
-        return new ReadOnlySpan<float>(_file.Start + tensor.Offset, checked(tensor.Rows * tensor.Columns));
+        return new ReadOnlySpan<float>(Start(tensor.Offset), checked(tensor.Rows * tensor.Columns));
     }
 
     /// <summary>A packed matrix; Embedding is the head.</summary>
     public PackedMatrix Packed(TensorRole role, int layer = 0)
     {
         var tensor = _layout.Packed(role, layer);
-        return new PackedMatrix(tensor.Format, tensor.Axis!, tensor.Columns, (nint)(_file.Start + tensor.Offset),
-            tensor.ScaleBytes == 0 ? 0 : (nint)(_file.Start + tensor.ScalesOffset));
+        return new PackedMatrix(tensor.Format, tensor.Axis!, tensor.Columns, (nint)Start(tensor.Offset),
+            tensor.ScaleBytes == 0 ? 0 : (nint)Start(tensor.ScalesOffset));
     }
 
-    /// <summary>Reads a byte of every page but the embedding table's, of which a step reads a few rows.</summary>
-    /// <param name="loaded">Told of bytes that are in memory now, several times.</param>
-    public void Touch(Action<long>? loaded = null)
+    /// <summary>Bytes behind the embedding table.</summary>
+    public long EveryStepBytes => _everyStep.Length;
+
+    /// <summary>Brings everything but the embedding table into memory; not while it is in use.</summary>
+    /// <exception cref="ModelException">The file changed or cannot be read.</exception>
+    /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
+    public void Load(WeightMemory memory) => _everyStep.Load(memory);
+
+    public void Dispose()
     {
-        for (var first = FirstTouched; first < _file.Length; first += TouchBytes)
-        {
-            var length = Math.Min(TouchBytes, _file.Length - first);
-            _file.Touch(first, length);
-            loaded?.Invoke(length);
-        }
+        _table.Dispose();
+        _everyStep.Dispose();
     }
 
-    /// <summary>Bytes that <see cref="Touch"/> reads.</summary>
-    public long TouchedBytes => _file.Length - FirstTouched;
-
-    public void Dispose() => _file.Dispose();
-
-    private long FirstTouched => _layout.Packed(TensorRole.Embedding).Offset;
+    private byte* Start(long offset) => offset < _table.Length ? _table.Start + offset : _everyStep.Start + (offset - _table.Length);
 }

@@ -1,32 +1,20 @@
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
-using Grok1Cluster.Model.Checkpoints;
 
 namespace Grok1Cluster.Model.Store;
 
 /// <summary>A slice of one expert, mapped from the store: hidden columns [Start, End) of gate and up, and those rows of down.</summary>
 public sealed unsafe class ExpertTile : IDisposable
 {
-    private readonly MappedFile _file;
+    private readonly WeightRange _weights;
     private readonly nint[] _blocks;
-    private readonly long _offset;
 
     internal ExpertTile(ExpertLayout layout, ExpertSlice slice, string path, long fileBytes, long offset, int firstBlock, int endBlock)
     {
-        (Layout, Slice, FirstBlock, EndBlock, _offset) = (layout, slice, firstBlock, endBlock, offset);
-        Bytes = layout.Bytes(firstBlock, endBlock);
-        _file = MappedFile.Open(path);
-        if (_file.Length != fileBytes)
-        {
-            _file.Dispose();
-            throw new ModelException($"{path}: changed its length while it was opened");
-        }
+        (Layout, Slice, FirstBlock, EndBlock) = (layout, slice, firstBlock, endBlock);
+        _weights = new WeightRange(path, fileBytes, offset, layout.Bytes(firstBlock, endBlock));
         _blocks = new nint[endBlock - firstBlock];
-        for (var block = firstBlock; block < endBlock; block++)
-        {
-            _blocks[block - firstBlock] = (nint)(_file.Start + offset);
-            offset += layout.Blocks[block].Bytes;
-        }
+        FindBlocks();
     }
 
     public ExpertLayout Layout { get; }
@@ -40,10 +28,16 @@ public sealed unsafe class ExpertTile : IDisposable
     public int EndBlock { get; }
 
     /// <summary>Bytes of weights and scales, padding included: what a pass over this tile reads.</summary>
-    public long Bytes { get; }
+    public long Bytes => _weights.Length;
 
-    /// <summary>Reads a byte of every page, so that the first token does not wait for the disk.</summary>
-    public void Touch() => _file.Touch(_offset, Bytes);
+    /// <summary>Brings every page into memory; not while the tile is in use.</summary>
+    /// <exception cref="ModelException">The file changed or cannot be read.</exception>
+    /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
+    public void Load(WeightMemory memory)
+    {
+        _weights.Load(memory);
+        FindBlocks();
+    }
 
     /// <summary>A panel of gate (even index) or up (odd index) of an expert block.</summary>
     internal PanelOperands InputPanel(int block, int index) => new()
@@ -73,7 +67,17 @@ public sealed unsafe class ExpertTile : IDisposable
         };
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => _weights.Dispose();
+
+    private void FindBlocks()
+    {
+        var start = _weights.Start;
+        for (var block = FirstBlock; block < EndBlock; block++)
+        {
+            _blocks[block - FirstBlock] = (nint)start;
+            start += Layout.Blocks[block].Bytes;
+        }
+    }
 
     private byte* Start(int block) => (byte*)_blocks[block - FirstBlock];
 }

@@ -16,6 +16,8 @@ public class ParityTests(ModelFixture models) : IClassFixture<ModelFixture>
         { "tiny-b", ["--workers", "3", "--plan", "whole"] },
         { "tiny-b", ["--workers", "5", "--plan", "sliced"] },
         { "tiny-b", ["--workers", "7", "--plan", "whole"] },
+        { "tiny-b", ["--workers", "3", "--plan", "whole", "--pipeline-depth", "4"] },
+        { "tiny-b", ["--workers", "5", "--plan", "sliced", "--pipeline-depth", "2"] },
     };
 
     [Theory]

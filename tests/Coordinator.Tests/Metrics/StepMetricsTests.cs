@@ -73,10 +73,10 @@ public sealed class StepMetricsTests
         for (var layer = 0; layer < Layers; layer++)
         {
             var start = ms * (1 + 1 + 11 * layer);
-            recorder.Called(layer, "a", new CallTiming(start, start + ms, start + 5 * ms, 500, 1500, 1, 100, 50));
-            recorder.Called(layer, "b", new CallTiming(start, start + ms, start + 9 * ms, 0, 2000, 1, 100, 50));
-            recorder.Called(layer, "c", new CallTiming(start, start + ms, start + 6 * ms, 0, 2000, 1, 100, 50));
-            recorder.LayerEnded(layer, 1, start, start + 10 * ms);
+            recorder.Called(layer, 0, "a", new CallTiming(start, start + ms, start + 5 * ms, 500, 1500, 1, 100, 50));
+            recorder.Called(layer, 0, "b", new CallTiming(start, start + ms, start + 9 * ms, 0, 2000, 1, 100, 50));
+            recorder.Called(layer, 0, "c", new CallTiming(start, start + ms, start + 6 * ms, 0, 2000, 1, 100, 50));
+            recorder.LayerEnded(layer, 0, 1, start, start + 10 * ms);
         }
         recorder.StepEnded(new StepTimes(ms, ms * (2 + 11 * Layers), 1, 1, null));
     }

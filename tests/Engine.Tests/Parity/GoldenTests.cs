@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Grok1Cluster.Engine.Forward;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Sampling;
 using Grok1Cluster.Engine.Scheduling;
@@ -60,12 +61,13 @@ public class GoldenTests
     [InlineData("tiny-a", Precision.Fast)]
     [InlineData("tiny-a", Precision.Exact)]
     [InlineData("tiny-b", Precision.Fast)]
-    public void Logits_have_the_same_bits_for_every_chunk_size_and_thread_count(string name, Precision precision)
+    public void Logits_have_the_same_bits_for_every_chunk_size_thread_count_and_pipeline_depth(string name, Precision precision)
     {
         int[] tokens = [.. Enumerable.Range(0, 33).Select(i => i * 37 % 290)];
-        float[][] Logits(int threads, int chunk)
+        float[][] Logits(int threads, int chunk, int depth = 1)
         {
             using var model = new GoldenModel(name, precision, threads, chunk);
+            model.Forward.Depth = new Depth(depth);
             var all = new List<float[]>();
             model.Scorer.Score(tokens, (_, logits) => all.Add(logits.ToArray()), CancellationToken.None);
             return [.. all];
@@ -74,6 +76,17 @@ public class GoldenTests
         Assert.Equal(alone, Logits(1, 33));
         Assert.Equal(alone, Logits(3, 7));
         Assert.Equal(alone, Logits(2, 16));
+        Assert.Equal(alone, Logits(1, 33, depth: 2));
+        Assert.Equal(alone, Logits(2, 7, depth: 4));
+    }
+
+    private sealed class Depth(int depth) : IPipelineDepth
+    {
+        public int For(int rows) => depth;
+
+        public void Computed(int rows, TimeSpan elapsed)
+        {
+        }
     }
 
     private static int[] Ints(JsonElement array) => [.. array.EnumerateArray().Select(value => value.GetInt32())];

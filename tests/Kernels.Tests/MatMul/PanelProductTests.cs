@@ -183,6 +183,29 @@ public unsafe class PanelProductTests
     }
 
     [Fact]
+    public void A_strip_of_panels_has_the_bits_of_its_panels_one_by_one()
+    {
+        foreach (var product in ProductPaths.All)
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, 176, 8, 32, 100, 4);
+            var panelBytes = PanelLayout.PanelBytes(product.Weights, fixture.Axis.PaddedLength);
+            foreach (var rows in (int[][])[[2], [3, 0], [0, 1, 2, 3]])
+            {
+                var expected = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                    PanelProduct.Accumulate(product.Weights, w, x, r, count, y, stride), rows);
+                var calls = 0;
+                var strip = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                {
+                    // Only now has every panel of the result its start.
+                    if (calls++ == 3)
+                        PanelProduct.AccumulateStrip(product.Weights, fixture.Matrix.Panel(0), 4, panelBytes, x, r, count, y - 3 * PanelLayout.Columns, stride, PanelLayout.Columns);
+                }, rows);
+                TestNumbers.SameBits(expected, strip, $"{product.Name}, {rows.Length} rows");
+            }
+        }
+    }
+
+    [Fact]
     public void Quantised_activations_and_float_weights_are_refused()
     {
         using var fixture = new ProductFixture(WeightFormat.BFloat16, ActivationFormat.Int8Blocks, 64, 1, null, 32, 1);

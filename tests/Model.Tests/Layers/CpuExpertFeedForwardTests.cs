@@ -110,6 +110,19 @@ public unsafe class CpuExpertFeedForwardTests
     }
 
     [Fact]
+    public void A_tile_gives_the_same_bits_mapped_and_copied()
+    {
+        using var fixture = new ExpertFixture(WeightFormat.Int8);
+        using var pool = new ComputePool(1, spin: false);
+        using var feedForward = new CpuExpertFeedForward(pool, fixture.Store.ExpertLayout, ActivationFormat.Int8Blocks);
+        using var x = fixture.Rows(fixture.RandomRows(2, 9), ActivationFormat.Int8Blocks);
+        using var copied = fixture.Store.OpenTile(new ExpertSlice(0, 3, 32, 160));
+        copied.Load(new WeightMemory(WeightPages.Copied));
+        var expected = Run(feedForward, fixture, [new(fixture.Tile(3, 32, 160), 0, 2)], x, [0, 1], [0.5f, 0.25f]);
+        SameBits(expected, Run(feedForward, fixture, [new(copied, 0, 2)], x, [0, 1], [0.5f, 0.25f]), "copied");
+    }
+
+    [Fact]
     public void Results_are_added_to_what_the_sum_holds_and_other_rows_are_left_alone()
     {
         using var fixture = new ExpertFixture(WeightFormat.Int8);

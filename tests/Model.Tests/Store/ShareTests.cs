@@ -45,7 +45,7 @@ public sealed class ShareTests : IDisposable
         {
             Assert.Equal((2, 3), (tile.FirstBlock, tile.EndBlock));
             Assert.Equal(share.ExpertLayout.Blocks[2].Bytes, tile.Bytes);
-            tile.Touch();
+            tile.Load(new WeightMemory());
         }
         Assert.False(share.Holds(new ExpertSlice(0, 1, 64, 128)));
         Assert.False(share.Holds(new ExpertSlice(0, 2, 32, 96)));
@@ -53,6 +53,26 @@ public sealed class ShareTests : IDisposable
         Assert.Contains("[64, 128) of layer 0 expert 1", Assert.Throws<ModelException>(() => share.OpenTile(new ExpertSlice(0, 1, 64, 128))).Message);
         Assert.Contains("edges of expert blocks", Assert.Throws<ModelException>(() => share.OpenTile(new ExpertSlice(0, 1, 33, 64))).Message);
         Assert.Contains("without attention", Assert.Throws<ModelException>(() => share.OpenDense()).Message);
+    }
+
+    [Fact]
+    public void Dense_tensors_are_the_same_mapped_and_copied()
+    {
+        using var store = ModelStore.Open(_stores.Import("tiny-a", "copied"));
+        using var mapped = store.OpenDense();
+        using var copied = store.OpenDense();
+        mapped.Load(new WeightMemory(WeightPages.Mapped));
+        copied.Load(new WeightMemory(WeightPages.Copied));
+        Assert.Equal(mapped.EmbeddingRow(7), copied.EmbeddingRow(7));
+        Assert.Equal(mapped.Plain(TensorRole.Router, 11), copied.Plain(TensorRole.Router, 11));
+    }
+
+    [Fact]
+    public void A_small_share_stays_mapped_unless_it_is_asked_for()
+    {
+        Assert.Equal(WeightPages.Mapped, new WeightMemory().For(1 << 20).Pages);
+        Assert.Equal(WeightPages.Copied, new WeightMemory(WeightPages.Copied).For(1 << 20).Pages);
+        Assert.Equal(WeightPages.Mapped, new WeightMemory(WeightPages.Mapped).For(1L << 40).Pages);
     }
 
     [Fact]

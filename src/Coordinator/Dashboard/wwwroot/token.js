@@ -14,12 +14,12 @@ export function draw(page, { step, status }) {
     page.replaceChildren(el('div', { class: 'card' }, el('h2', {}, 'One token'), el('p', {}, 'Nothing was generated yet. Ask for a completion in the playground, then come back.')));
     return;
   }
-  aligned ??= shown.layers.length > 8;
+  aligned ??= shown.rounds.length > 8;
   const key = `${shown.started} ${held !== null} ${aligned}`;
   if (drawn === key && page.childElementCount) return;
   drawn = key;
   const redraw = () => { drawn = ''; draw(page, { step, status }); };
-  const stragglers = shown.layers.map(slowest);
+  const stragglers = shown.rounds.map(slowest);
   page.replaceChildren(el('div', { class: 'card' },
     el('h2', {}, 'One token through the cluster'),
     el('div', { class: 'tools' },
@@ -35,13 +35,13 @@ export function draw(page, { step, status }) {
 
 function describe(step) {
   const rows = step.rows === step.sequences ? `${number(step.rows)} ${step.rows === 1 ? 'token' : 'tokens, one of each sequence'}` : `${number(step.rows)} tokens, prompts among them`;
-  const experts = step.layers.reduce((sum, layer) => sum + layer.end_us - layer.start_us, 0);
-  return `${rows} in ${ms(step.total_us)}: ${number(100 * experts / step.total_us)} % with the experts`;
+  const experts = step.rounds.reduce((sum, round) => sum + round.end_us - round.start_us, 0);
+  return `${rows} in ${ms(step.total_us)}${step.rounds.some(round => round.slot > 0) ? ', cut in micro-batches that overlap' : `: ${number(100 * experts / step.total_us)} % with the experts`}`;
 }
 
 /** The worker whose answer a layer waited for last, and for how long after the last but one; null with fewer than two. */
-function slowest(layer) {
-  const answers = layer.calls.map((call, worker) => ({ worker, end: call?.received_us })).filter(answer => answer.end !== undefined).sort((a, b) => b.end - a.end);
+function slowest(round) {
+  const answers = round.calls.map((call, worker) => ({ worker, end: call?.received_us })).filter(answer => answer.end !== undefined).sort((a, b) => b.end - a.end);
   return answers.length < 2 ? null : { worker: answers[0].worker, us: answers[0].end - answers[1].end };
 }
 
@@ -50,44 +50,44 @@ function tally(step, stragglers) {
   if (cost.length < 2) return null;
   const most = Math.max(...cost.map(worker => worker.us));
   return el('p', { id: 'tally' }, 'Last to answer: ', ...cost.filter(worker => worker.times > 0).sort((a, b) => b.us - a.us).flatMap((worker, index) => [index ? '; ' : '',
-    el(worker.us === most ? 'strong' : 'span', { class: worker.us === most ? 'bad' : '' }, `${worker.id} in ${worker.times} of ${step.layers.length} layers, which cost ${ms(worker.us)}`)]), '.');
+    el(worker.us === most ? 'strong' : 'span', { class: worker.us === most ? 'bad' : '' }, `${worker.id} in ${worker.times} of ${step.rounds.length} ${step.rounds.some(round => round.slot > 0) ? 'rounds' : 'layers'}, which cost ${ms(worker.us)}`)]), '.');
 }
 
 function chart(step, stragglers) {
   const [left, right, top, width] = [150, 90, 24, 1240];
   const lanes = Math.max(1, step.workers.length);
-  const lane = step.layers.length * lanes > 150 ? 7 : 14;
+  const lane = step.rounds.length * lanes > 150 ? 7 : 14;
   const height = lanes * lane + 8;
-  const begin = index => index === 0 ? 0 : step.layers[index - 1].end_us;
-  const span = aligned ? Math.max(...step.layers.map((layer, index) => layer.end_us - begin(index))) : step.total_us;
+  const span = aligned ? Math.max(...step.rounds.map(round => round.end_us - round.begin_us)) : step.total_us;
   const scale = (width - left - right) / span;
-  return svg('svg', { id: 'waterfall', width, height: top + step.layers.length * height + 8, role: 'img', 'aria-label': 'Waterfall of one step' },
-    ...ticks(span).map(us => svg('g', {}, svg('line', { class: 'axis', x1: left + us * scale, x2: left + us * scale, y1: top - 6, y2: top + step.layers.length * height }),
+  return svg('svg', { id: 'waterfall', width, height: top + step.rounds.length * height + 8, role: 'img', 'aria-label': 'Waterfall of one step' },
+    ...ticks(span).map(us => svg('g', {}, svg('line', { class: 'axis', x1: left + us * scale, x2: left + us * scale, y1: top - 6, y2: top + step.rounds.length * height }),
       svg('text', { x: left + us * scale, y: 12, 'text-anchor': 'middle' }, ms(us)))),
-    ...step.layers.map((layer, index) => drawLayer(step, layer, index, stragglers[index], { left, y: top + index * height, lane, height, scale, from: aligned ? begin(index) : 0, begin: begin(index) })));
+    ...step.rounds.map((round, index) => drawRound(step, round, stragglers[index], { left, y: top + index * height, lane, height, scale, from: aligned ? round.begin_us : 0 })));
 }
 
-function drawLayer(step, layer, index, straggler, place) {
+function drawRound(step, round, straggler, place) {
+  const name = round.slot > 0 || step.rounds.some(other => other.slot > 0) ? `layer ${round.layer}, part ${round.slot + 1}` : `layer ${round.layer}`;
   const x = us => place.left + (us - place.from) * place.scale;
-  const attention = `layer ${index}: attention and router\n${ms(layer.start_us - place.begin)}`;
-  return svg('g', { 'data-layer': index },
-    svg('text', { x: 4, y: place.y + 10, class: 'strong' }, `layer ${index}`),
+  const attention = `${name}: attention and router\n${ms(round.start_us - round.begin_us)}`;
+  return svg('g', { 'data-layer': round.layer },
+    svg('text', { x: 4, y: place.y + 10, class: 'strong' }, name),
     svg('line', { class: 'axis', x1: 0, x2: 1240, y1: place.y + place.height - 3, y2: place.y + place.height - 3 }),
-    svg('rect', { class: 'attention', x: x(place.begin), y: place.y, width: Math.max(1, (layer.start_us - place.begin) * place.scale), height: place.height - 8, 'data-tip': attention }),
+    svg('rect', { class: 'attention', x: x(round.begin_us), y: place.y, width: Math.max(1, (round.start_us - round.begin_us) * place.scale), height: place.height - 8, 'data-tip': attention }),
     step.workers.length === 0
-      ? svg('rect', { class: 'compute', x: x(layer.start_us), y: place.y, width: Math.max(1, (layer.end_us - layer.start_us) * place.scale), height: place.height - 8, 'data-tip': `layer ${index}: experts, here\n${ms(layer.end_us - layer.start_us)}` })
+      ? svg('rect', { class: 'compute', x: x(round.start_us), y: place.y, width: Math.max(1, (round.end_us - round.start_us) * place.scale), height: place.height - 8, 'data-tip': `${name}: experts, here\n${ms(round.end_us - round.start_us)}` })
       : null,
-    ...layer.calls.flatMap((call, worker) => drawCall(step, call, worker, index, straggler, place, x)));
+    ...round.calls.flatMap((call, worker) => drawCall(step, call, worker, name, straggler, place, x)));
 }
 
-function drawCall(step, call, worker, index, straggler, place, x) {
+function drawCall(step, call, worker, round, straggler, place, x) {
   const y = place.y + worker * place.lane;
   const name = svg('text', { x: place.left - 8, y: y + place.lane - 4, 'text-anchor': 'end' }, place.lane > 10 ? step.workers[worker] : '');
   const swatch = svg('rect', { x: place.left - 6, y: y + 1, width: 4, height: place.lane - 3, fill: workerColour(worker) });
   if (!call) return [name, swatch];
   const parts = split(call);
   const isLast = straggler?.worker === worker;
-  const tip = [`layer ${index}, ${step.workers[worker]}: ${call.rows} ${call.rows === 1 ? 'token' : 'tokens'}, ${ms(call.received_us - call.start_us)}`,
+  const tip = [`${round}, ${step.workers[worker]}: ${call.rows} ${call.rows === 1 ? 'token' : 'tokens'}, ${ms(call.received_us - call.start_us)}`,
     ...phases.map((phase, i) => `${phaseNames[phase]}: ${ms(parts[i])}`), ...(isLast ? [`last to answer, ${ms(straggler.us)} after the one before`] : [])].join('\n');
   let at = call.start_us;
   const bars = parts.map((us, i) => {

@@ -1,0 +1,30 @@
+namespace Grok1Cluster.Coordinator.Dispatch;
+
+/// <summary>The straight line through points (x, y) by least squares, older points counting less; never falling, never below zero.</summary>
+internal sealed class DecayingLine
+{
+    /// <summary>What is left of a point's weight after the next one: the last hundred or so count.</summary>
+    private const double Decay = 0.99;
+
+    private double _n, _x, _y, _xx, _xy;
+
+    public void Add(double x, double y)
+    {
+        _n = Decay * _n + 1;
+        _x = Decay * _x + x;
+        _y = Decay * _y + y;
+        _xx = Decay * _xx + x * x;
+        _xy = Decay * _xy + x * y;
+    }
+
+    /// <summary>The line's y at x; 0 before the first point.</summary>
+    public double At(double x)
+    {
+        if (_n == 0)
+            return 0;
+        var spread = _n * _xx - _x * _x;
+        // Points that are all at one x tell nothing of others: the line is level.
+        var slope = spread <= 1e-9 * _n * _xx ? 0 : Math.Max(0, (_n * _xy - _x * _y) / spread);
+        return Math.Max(0, (_y - slope * _x) / _n + slope * x);
+    }
+}

@@ -1,0 +1,70 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Wire;
+
+namespace Grok1Cluster.Coordinator.Dispatch;
+
+/// <summary>What one worker is asked for in one layer: its bundles, in plan order, and the experts they serve.</summary>
+internal sealed class WorkerRoute
+{
+    private readonly bool[] _serves;
+
+    /// <param name="worker">Index into <see cref="PlanLookup.Workers"/>.</param>
+    /// <param name="bundles">In plan order, at least one.</param>
+    /// <param name="plan">Gives the edges of slices.</param>
+    /// <param name="experts">ExpertCount.</param>
+    public WorkerRoute(int worker, IReadOnlyList<PlacedBundle> bundles, Plan plan, int experts)
+    {
+        (Worker, Bundles) = (worker, bundles);
+        _serves = [.. Enumerable.Range(0, experts).Select(expert => bundles.Any(bundle => bundle.Experts.Contains(expert)))];
+        ServesAll = _serves.All(serves => serves);
+        Encoded = new EncodedBundles(bundles.Select(bundle => bundle.Bundle.Tiles.Select(tile => new TileRange((uint)tile.Expert, (uint)plan.Cuts[tile.Slice], (uint)plan.Cuts[tile.Slice + 1]))));
+    }
+
+    public int Worker { get; }
+
+    public IReadOnlyList<PlacedBundle> Bundles { get; }
+
+    /// <summary>The bundles as every call names them.</summary>
+    public EncodedBundles Encoded { get; }
+
+    /// <summary>Whether every token needs this worker.</summary>
+    public bool ServesAll { get; }
+
+    /// <summary>Whether a token routed to these experts needs this worker.</summary>
+    public bool Serves(ReadOnlySpan<int> experts)
+    {
+        foreach (var expert in experts)
+            if (_serves[expert])
+                return true;
+        return false;
+    }
+}
+
+/// <summary>Where the tokens of one layer go: a route for each worker that holds something of it, and in which order replies are added.</summary>
+internal sealed class LayerRoutes
+{
+    /// <param name="bundles">All of the layer, in plan order.</param>
+    /// <param name="choose">The worker that computes a bundle.</param>
+    /// <param name="plan">Gives the edges of slices.</param>
+    /// <param name="experts">ExpertCount.</param>
+    public LayerRoutes(ReadOnlySpan<PlacedBundle> bundles, Func<PlacedBundle, int> choose, Plan plan, int experts)
+    {
+        var chosen = bundles.ToArray().Select(bundle => (Bundle: bundle, Worker: choose(bundle))).ToArray();
+        Routes = [.. chosen.GroupBy(pair => pair.Worker).OrderBy(group => group.Key)
+            .Select(group => new WorkerRoute(group.Key, [.. group.Select(pair => pair.Bundle)], plan, experts))];
+        Order = [.. chosen.Select(pair => FindReply(pair.Bundle, pair.Worker))];
+    }
+
+    public IReadOnlyList<WorkerRoute> Routes { get; }
+
+    /// <summary>For each bundle in plan order: index of its route, and its place in that route's replies.</summary>
+    public IReadOnlyList<(int Route, int Place)> Order { get; }
+
+    private (int Route, int Place) FindReply(PlacedBundle bundle, int worker)
+    {
+        for (var route = 0; route < Routes.Count; route++)
+            if (Routes[route].Worker == worker)
+                return (route, Routes[route].Bundles.Select((held, place) => (held, place)).First(pair => pair.held.Index == bundle.Index).place);
+        throw new InvalidOperationException($"bundle {bundle.Index} of layer {bundle.Bundle.Layer} has no route");
+    }
+}

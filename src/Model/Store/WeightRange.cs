@@ -1,0 +1,88 @@
+using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Model.Checkpoints;
+
+namespace Grok1Cluster.Model.Store;
+
+/// <summary>
+/// A range of a weights file: mapped at first, so that opening costs nothing; <see cref="Load"/> brings it into memory in
+/// the way that was asked for. After that <see cref="Start"/> may be another address.
+/// </summary>
+internal sealed unsafe class WeightRange : IDisposable
+{
+    private const int ChunkBytes = 32 << 20;
+    private readonly MappedFile _file;
+    private readonly long _offset;
+    private NativeBuffer<byte>? _copy;
+    private bool _locked;
+
+    /// <param name="path">The file.</param>
+    /// <param name="fileBytes">The length that the manifest gives it.</param>
+    /// <param name="offset">First byte of the range.</param>
+    /// <param name="length">Bytes.</param>
+    /// <exception cref="ModelException">The file cannot be read, or has another length.</exception>
+    public WeightRange(string path, long fileBytes, long offset, long length)
+    {
+        (_offset, Length) = (offset, length);
+        _file = MappedFile.Open(path);
+        if (_file.Length == fileBytes && offset >= 0 && length <= fileBytes - offset)
+            return;
+        _file.Dispose();
+        throw new ModelException($"{path}: changed its length while it was opened");
+    }
+
+    public long Length { get; }
+
+    public byte* Start => _copy is null ? _file.Start + _offset : _copy.Pointer;
+
+    /// <summary>Reads everything once, so that the first token does not wait for the disk.</summary>
+    /// <exception cref="ModelException">The file changed or cannot be read.</exception>
+    /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
+    public void Load(WeightMemory memory)
+    {
+        if (memory.Pages == WeightPages.Copied)
+            Copy();
+        else
+            _file.Touch(_offset, Length);
+        if (memory.Locked)
+            Lock();
+    }
+
+    public void Dispose()
+    {
+        if (_locked)
+            LockedMemory.Unlock(Start, Length);
+        _copy?.Dispose();
+        _file.Dispose();
+    }
+
+    private void Copy()
+    {
+        var copy = new NativeBuffer<byte>(Length);
+        try
+        {
+            using var handle = File.OpenHandle(_file.Path, options: FileOptions.SequentialScan);
+            for (long done = 0; done < Length;)
+            {
+                var read = RandomAccess.Read(handle, copy.Slice(done, (int)Math.Min(ChunkBytes, Length - done)), _offset + done);
+                if (read == 0)
+                    throw new ModelException($"{_file.Path}: ended while it was read");
+                done += read;
+            }
+        }
+        catch (Exception e)
+        {
+            copy.Dispose();
+            if (e is IOException or UnauthorizedAccessException)
+                throw new ModelException($"{_file.Path}: cannot be read: {Printable.OneLine(e.Message)}", e);
+            throw;
+        }
+        _copy = copy;
+    }
+
+    private void Lock()
+    {
+        if (!LockedMemory.TryLock(Start, Length, out var problem))
+            throw new ResourceException($"{_file.Path}: {Length} bytes cannot be locked in memory ({problem}); raise the limit (ulimit -l, or LimitMEMLOCK= of the service) or leave out --lock-memory");
+        _locked = true;
+    }
+}
