@@ -69,6 +69,16 @@ internal static class TextFormats
         }
     });
 
+    /// <summary>An http or https address.</summary>
+    public static TextFormat<string?> HttpUrl { get; } = new("URL", "an address such as http://localhost:4318", (string text, out string? value) =>
+    {
+        value = text;
+        return Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps);
+    });
+
+    /// <summary>A text that may be left out.</summary>
+    public static TextFormat<string?> Secret { get; } = new("KEY", "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
+
     public static TextFormat<CpuSet?> Cpus { get; } = new("0-3,8", "CPU numbers and ranges separated by commas", CpuSet.TryParse);
 
     public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);

@@ -1,5 +1,7 @@
 using System.Net;
 using Grok1Cluster.Cluster.Load;
+using Grok1Cluster.Coordinator.Dashboard;
+using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Http.Auth;
 using Grok1Cluster.Coordinator.Http.Errors;
 using Grok1Cluster.Coordinator.Http.Limits;
@@ -10,6 +12,8 @@ using Grok1Cluster.Coordinator.Http.OpenAi.Description;
 using Grok1Cluster.Coordinator.Http.OpenAi.Models;
 using Grok1Cluster.Coordinator.Http.Requests;
 using Grok1Cluster.Coordinator.Http.Tokens;
+using Grok1Cluster.Coordinator.Logging;
+using Grok1Cluster.Coordinator.Metrics;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Engine;
 using Microsoft.AspNetCore.Builder;
@@ -17,6 +21,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -28,16 +33,32 @@ namespace Grok1Cluster.Coordinator.Http;
 /// <param name="Load">Counts what the experts are given.</param>
 public sealed record CoordinatorServices(ClusterSession Session, InferenceEngine Engine, ExpertLoad Load);
 
+/// <summary>What is there before there is a model.</summary>
+/// <param name="Readiness">Which requests are let in.</param>
+/// <param name="Metrics">Counts requests.</param>
+/// <param name="Log">Logs them.</param>
+/// <param name="Status">The cluster as it is shown.</param>
+public sealed record ServerContext(Readiness Readiness, CoordinatorMetrics Metrics, CoordinatorLog Log, StatusSampler Status);
+
 /// <summary>
-/// The coordinator's HTTP API on Kestrel. A request passes, in this order: its id, errors, routing, access, rate limit, its
-/// route. It handles no signals and prints nothing.
+/// The coordinator's HTTP API on Kestrel. It listens before there is a model, and answers 503 where it needs one. A request
+/// passes, in this order: its id, observation, errors, routing, access, rate limit, its route. It handles no signals and
+/// prints nothing.
 /// </summary>
 public sealed class CoordinatorServer : IAsyncDisposable
 {
     private readonly WebApplication _application;
-    private readonly IReadOnlyList<IDisposable> _owned;
+    private readonly ApiOptions _options;
+    private readonly List<IDisposable> _owned = [];
 
-    private CoordinatorServer(WebApplication application, IReadOnlyList<IDisposable> owned) => (_application, _owned) = (application, owned);
+    /// <summary>The routes that need a model; until there is one, nothing is found.</summary>
+    private RequestDelegate _model = static context =>
+    {
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
+    };
+
+    private CoordinatorServer(WebApplication application, ApiOptions options) => (_application, _options) = (application, options);
 
     /// <summary>Where the API listens.</summary>
     public string Url => Addresses.First();
@@ -47,13 +68,13 @@ public sealed class CoordinatorServer : IAsyncDisposable
 
     private ICollection<string> Addresses => _application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
 
-    /// <summary>Opens the ports and serves.</summary>
-    /// <param name="services">What the routes need; not disposed.</param>
+    /// <summary>Opens the ports; health, metrics and dashboard answer from now on.</summary>
+    /// <param name="server">What they need; not disposed.</param>
     /// <param name="options">Without errors.</param>
     /// <param name="cancel">Gives up.</param>
     /// <exception cref="ArgumentException">The options have errors; the message lists all.</exception>
     /// <exception cref="IOException">A port is in use.</exception>
-    public static async Task<CoordinatorServer> StartAsync(CoordinatorServices services, ApiOptions options, CancellationToken cancel)
+    public static async Task<CoordinatorServer> StartAsync(ServerContext server, ApiOptions options, CancellationToken cancel)
     {
         if (options.FindErrors() is [_, ..] errors)
             throw new ArgumentException(string.Join("; ", errors), nameof(options));
@@ -73,13 +94,19 @@ public sealed class CoordinatorServer : IAsyncDisposable
                 }));
         });
         var application = builder.Build();
-        var owned = new List<IDisposable>();
+        var coordinator = new CoordinatorServer(application, options);
         application.UseRequestIds();
+        new RequestObservation(server.Readiness, server.Metrics, server.Log).Use(application);
         application.UseApiErrors();
         application.UseRouting();
         application.UseAccess(options.Keys, options.AdminPort is not null);
-        application.UseRateLimit(options.Limits.RequestsPerMinute, owned);
-        MapRoutes(application, services, options);
+        application.UseRateLimit(options.Limits.RequestsPerMinute, coordinator._owned);
+        HealthRoutes.Map(application.MapGroup("").WithMetadata(OpenToAll.Metadata), server.Readiness);
+        var admin = application.MapGroup("").WithMetadata(ForAdmin.Metadata);
+        MetricsRoutes.Map(admin, server.Metrics.Collector);
+        DashboardRoutes.Map(admin, server);
+        application.UseEndpoints(_ => { });
+        application.Run(context => coordinator._model(context));
         try
         {
             await application.StartAsync(cancel);
@@ -89,7 +116,28 @@ public sealed class CoordinatorServer : IAsyncDisposable
             await application.DisposeAsync();
             throw;
         }
-        return new CoordinatorServer(application, owned);
+        return coordinator;
+    }
+
+    /// <summary>Adds the routes that need a model.</summary>
+    /// <param name="services">What they need; not disposed.</param>
+    public void Serve(CoordinatorServices services)
+    {
+        var branch = ((IApplicationBuilder)_application).New();
+        branch.UseRouting();
+        branch.UseAccess(_options.Keys, _options.AdminPort is not null);
+        branch.UseEndpoints(routes =>
+        {
+            ClusterRoutes.Map(routes.MapGroup("").WithMetadata(ForAdmin.Metadata), services);
+            var api = new ApiContext(new ServedModel(services.Session), services.Engine, _options.Limits, _options.Template, TimeProvider.System);
+            CompletionRoutes.Map(routes, api);
+            ChatRoutes.Map(routes, api);
+            ModelRoutes.Map(routes, api);
+            TokenRoutes.Map(routes, api);
+            DescriptionRoutes.Map(routes);
+        });
+        branch.Run(_model);
+        _model = branch.Build();
     }
 
     public async ValueTask DisposeAsync()
@@ -98,18 +146,6 @@ public sealed class CoordinatorServer : IAsyncDisposable
         await _application.DisposeAsync();
         foreach (var item in _owned)
             item.Dispose();
-    }
-
-    private static void MapRoutes(WebApplication application, CoordinatorServices services, ApiOptions options)
-    {
-        HealthRoutes.Map(application.MapGroup("").WithMetadata(OpenToAll.Metadata));
-        ClusterRoutes.Map(application.MapGroup("").WithMetadata(ForAdmin.Metadata), services);
-        var api = new ApiContext(new ServedModel(services.Session), services.Engine, options.Limits, options.Template, TimeProvider.System);
-        CompletionRoutes.Map(application, api);
-        ChatRoutes.Map(application, api);
-        ModelRoutes.Map(application, api);
-        TokenRoutes.Map(application, api);
-        DescriptionRoutes.Map(application);
     }
 
     /// <summary>Leaves signals to the process around the server.</summary>

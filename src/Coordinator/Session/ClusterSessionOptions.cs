@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
 
@@ -32,6 +33,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length.</summary>
     public long? KvMemory { get; init; }
+
+    /// <summary>Told how much of the weights is in memory; null: nobody.</summary>
+    public LoadProgress? Progress { get; init; }
 
     /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
     public int? PipelineDepth { get; init; }

@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Grok1Cluster.Cluster.Load;
+using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Http;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Engine;
@@ -13,32 +13,33 @@ namespace Grok1Cluster.Coordinator.Tests.Support;
 /// <summary>The HTTP API over the demo model, in this process: a real Kestrel, a real engine, no workers.</summary>
 public sealed class TestServer : IAsyncDisposable
 {
-    private readonly ClusterSession _session;
-    private readonly CoordinatorServer _server;
+    private readonly CoordinatorHost _host;
 
-    private TestServer(ClusterSession session, InferenceEngine engine, CoordinatorServer server)
+    private TestServer(CoordinatorHost host)
     {
-        (_session, Engine, _server) = (session, engine, server);
-        Client = new HttpClient { BaseAddress = new Uri(server.Url) };
+        _host = host;
+        Client = new HttpClient { BaseAddress = new Uri(host.Url) };
     }
 
-    public InferenceEngine Engine { get; }
+    public InferenceEngine Engine => _host.Engine;
 
     public HttpClient Client { get; }
 
-    public string Url => _server.Url;
+    public string Url => _host.Url;
 
-    public string AdminUrl => _server.AdminUrl!;
+    public string AdminUrl => _host.AdminUrl!;
 
     /// <summary>Starts a server of its own.</summary>
     public static async Task<TestServer> StartAsync(ApiOptions? options = null, EngineOptions? engine = null, Precision precision = Precision.Fast, long? kvMemory = null, string? model = null)
     {
-        var session = await ClusterSession.StartAsync(
-            new ClusterSessionOptions { StorePath = model ?? DemoModel, Precision = precision, KvMemory = kvMemory ?? 64 << 20, Program = ["unused"] }, static _ => { }, CancellationToken.None);
-        var load = new ExpertLoad(session.Store.Config.LayerCount, session.Store.Config.ExpertCount, TimeProvider.System);
-        var started = session.StartEngine(engine ?? new EngineOptions());
-        var server = await CoordinatorServer.StartAsync(new CoordinatorServices(session, started, load), (options ?? new ApiOptions()) with { Port = 0 }, CancellationToken.None);
-        return new TestServer(session, started, server);
+        var host = await CoordinatorHost.StartAsync(new CoordinatorHostOptions
+        {
+            Session = new ClusterSessionOptions { StorePath = model ?? DemoModel, Precision = precision, KvMemory = kvMemory ?? 64 << 20, Program = ["unused"] },
+            Engine = engine ?? new EngineOptions(),
+            Api = (options ?? new ApiOptions()) with { Port = 0 },
+        }, TextWriter.Null, TimeProvider.System, CancellationToken.None);
+        await host.LoadAsync(CancellationToken.None);
+        return new TestServer(host);
     }
 
     /// <summary>The model that is shipped with the project.</summary>
@@ -89,8 +90,7 @@ public sealed class TestServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
-        await _server.DisposeAsync();
-        await _session.DisposeAsync();
+        await _host.DisposeAsync();
     }
 }
 

@@ -40,8 +40,12 @@ internal static class Access
     {
         var endpoint = context.GetEndpoint();
         var open = endpoint?.Metadata.GetMetadata<OpenToAll>() is not null;
-        if (hasAdminPort && endpoint is not null && !open && IsForAdmin(endpoint) != IsOnAdminPort(context))
-            context.SetEndpoint(endpoint = null);
+        // What is open and not for the admin alone, health, is on both ports.
+        if (hasAdminPort && endpoint is not null && (IsForAdmin(endpoint) ? !IsOnAdminPort(context) : !open && IsOnAdminPort(context)))
+        {
+            context.SetEndpoint(null);
+            open = false;
+        }
         if (keys is null)
             RequireLoopbackName(context);
         else if (!open)
