@@ -77,9 +77,9 @@ public sealed class ExpertService : IDisposable
             KernelId = CpuFeatures.KernelId,
             Bytes = _tiles.Bytes,
         };
-        response.Tiles.AddRange(_tiles.Tiles.Select(tile => new HeldTile
+        response.Tiles.AddRange(_tiles.Slices.Select(slice => new HeldTile
         {
-            Layer = (uint)tile.Slice.Layer, Expert = (uint)tile.Slice.Expert, Start = (uint)tile.Slice.Start, End = (uint)tile.Slice.End,
+            Layer = (uint)slice.Layer, Expert = (uint)slice.Expert, Start = (uint)slice.Start, End = (uint)slice.End,
         }));
         return response;
     }

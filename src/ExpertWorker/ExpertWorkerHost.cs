@@ -30,7 +30,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     public string? HttpUrl => _http?.Url;
 
     /// <summary>Tiles held.</summary>
-    public int TileCount => _tiles.Tiles.Count;
+    public int TileCount => _tiles.Slices.Count;
 
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;

@@ -41,7 +41,7 @@ public sealed class WorkerMetrics : IDisposable
         Counter("grok1_expert_worker_received_bytes_total", "Payload bytes of the calls computed.", () => Volatile.Read(ref _received));
         Counter("grok1_expert_worker_sent_bytes_total", "Payload bytes of their results.", () => Volatile.Read(ref _sent));
         Gauge("grok1_expert_worker_queue_length", "Calls that wait.", () => QueueLength());
-        Gauge("grok1_expert_worker_tiles", "Tiles held.", () => tiles.Tiles.Count);
+        Gauge("grok1_expert_worker_tiles", "Tiles held.", () => tiles.Slices.Count);
         Gauge("grok1_expert_worker_weight_bytes", "Weights held.", () => tiles.Bytes);
         _meter.CreateObservableCounter("grok1_expert_worker_expert_tokens_total", ExpertTokens, description: "Tokens computed for an expert of a layer, in whole or in part.");
         _meter.CreateObservableGauge("grok1_expert_worker_info", () => new Measurement<long>(1, new("id", id), new("model", tiles.Model.Name), new KeyValuePair<string, object?>("version", typeof(WorkerMetrics).Assembly.GetName().Version?.ToString(3))), description: "Always 1; what this worker is, in its labels.");

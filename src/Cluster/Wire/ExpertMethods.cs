@@ -1,4 +1,4 @@
-using System.Buffers.Binary;
+using System.Globalization;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Protos.Expert.V1;
 
@@ -31,5 +31,5 @@ public static class ExpertMethods
 
     /// <summary>The short form of a model's fingerprint that every call carries.</summary>
     /// <param name="fingerprint">64 hexadecimal digits.</param>
-    public static ulong ShortFingerprint(string fingerprint) => BinaryPrimitives.ReadUInt64BigEndian(Convert.FromHexString(fingerprint.AsSpan(0, 16)));
+    public static ulong ShortFingerprint(string fingerprint) => ulong.Parse(fingerprint.AsSpan(0, 16), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
 }

@@ -17,7 +17,7 @@ internal sealed class WorkerRoute
         (Worker, Bundles) = (worker, bundles);
         _serves = [.. Enumerable.Range(0, experts).Select(expert => bundles.Any(bundle => bundle.Experts.Contains(expert)))];
         ServesAll = _serves.All(serves => serves);
-        Encoded = new EncodedBundles(bundles.Select(bundle => bundle.Bundle.Tiles.Select(tile => new TileRange((uint)tile.Expert, (uint)plan.Cuts[tile.Slice], (uint)plan.Cuts[tile.Slice + 1]))));
+        Encoded = new EncodedBundles(bundles.Select(bundle => Ranges(bundle.Bundle, plan)));
     }
 
     public int Worker { get; }
@@ -29,6 +29,21 @@ internal sealed class WorkerRoute
 
     /// <summary>Whether every token needs this worker.</summary>
     public bool ServesAll { get; }
+
+    /// <summary>The columns of a bundle: neighbouring slices of an expert, side by side in a worker's memory, are one product and not several.</summary>
+    private static List<TileRange> Ranges(Bundle bundle, Plan plan)
+    {
+        var ranges = new List<TileRange>();
+        foreach (var tile in bundle.Tiles)
+        {
+            var range = new TileRange((uint)tile.Expert, (uint)plan.Cuts[tile.Slice], (uint)plan.Cuts[tile.Slice + 1]);
+            if (ranges.Count > 0 && ranges[^1] is var last && last.Expert == range.Expert && last.End == range.Start)
+                ranges[^1] = last with { End = range.End };
+            else
+                ranges.Add(range);
+        }
+        return ranges;
+    }
 
     /// <summary>Whether a token routed to these experts needs this worker.</summary>
     public bool Serves(ReadOnlySpan<int> experts)

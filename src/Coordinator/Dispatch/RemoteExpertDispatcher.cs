@@ -77,8 +77,8 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         {
             if (!flight.Wait(CallTimeout, cancel))
                 throw new DispatchException(Late(flight));
-            foreach (var call in flight.Calls)
-                if (call.Fault is { } fault)
+            for (var route = 0; route < flight.Routes.Routes.Count; route++)
+                if (flight.Calls[route].Fault is { } fault)
                     throw fault;
         }
         catch

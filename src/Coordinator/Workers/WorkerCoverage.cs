@@ -28,10 +28,24 @@ public static class WorkerCoverage
 
     private static IReadOnlySet<TileId> Held(Plan plan, WorkerConnection worker)
     {
-        var slices = Enumerable.Range(0, plan.SliceCount).ToDictionary(slice => (plan.Cuts[slice], plan.Cuts[slice + 1]));
-        return worker.Description.Tiles
-            .Where(tile => slices.ContainsKey(((int)tile.Start, (int)tile.End)))
-            .Select(tile => new TileId((int)tile.Layer, (int)tile.Expert, slices[((int)tile.Start, (int)tile.End)])).ToHashSet();
+        var held = new HashSet<TileId>();
+        foreach (var (layer, expert, start, end) in Runs(worker))
+            for (var slice = 0; slice < plan.SliceCount; slice++)
+                if (start <= plan.Cuts[slice] && plan.Cuts[slice + 1] <= end)
+                    held.Add(new TileId(layer, expert, slice));
+        return held;
+    }
+
+    /// <summary>The columns that a worker holds; it serves neighbouring tiles as one, and parts of them.</summary>
+    private static List<(int Layer, int Expert, int Start, int End)> Runs(WorkerConnection worker)
+    {
+        var runs = new List<(int Layer, int Expert, int Start, int End)>();
+        foreach (var tile in worker.Description.Tiles.OrderBy(tile => (tile.Layer, tile.Expert, tile.Start)))
+            if (runs.Count > 0 && runs[^1] is var last && (last.Layer, last.Expert) == ((int)tile.Layer, (int)tile.Expert) && tile.Start <= last.End)
+                runs[^1] = last with { End = Math.Max(last.End, (int)tile.End) };
+            else
+                runs.Add(((int)tile.Layer, (int)tile.Expert, (int)tile.Start, (int)tile.End));
+        return runs;
     }
 
     private static string Short(string fingerprint) => fingerprint.Length < 16 ? fingerprint : fingerprint[..16];

@@ -8,7 +8,7 @@ namespace Grok1Cluster.Kernels.MatMul;
 /// <param name="Columns">Output columns, N.</param>
 /// <param name="Weights">PanelCount(Columns) panels, one after the other.</param>
 /// <param name="Scales">bfloat16 [Axis.Groups, PaddedColumns(Columns)]; zero where the format has no table of scales.</param>
-public sealed unsafe record PackedMatrix(WeightFormat Format, ReductionAxis Axis, int Columns, nint Weights, nint Scales)
+public readonly unsafe record struct PackedMatrix(WeightFormat Format, ReductionAxis Axis, int Columns, nint Weights, nint Scales)
 {
     public int PanelCount => PanelLayout.PanelCount(Columns);
 

@@ -78,10 +78,14 @@ public sealed class ExpertLayout : IDisposable
     /// <exception cref="ModelException">An edge is not on a block edge.</exception>
     public (int First, int End) BlockRange(int start, int end)
     {
-        if (start < 0 || start >= end || end > FeedForwardDim || start % BlockWidth != 0 || (end % BlockWidth != 0 && end != FeedForwardDim))
+        if (!IsOnEdges(start, end))
             throw new ModelException($"the slice [{start}, {end}) of FeedForwardDim {FeedForwardDim} does not lie on edges of expert blocks of {BlockWidth}");
         return (start / BlockWidth, (end + BlockWidth - 1) / BlockWidth);
     }
+
+    /// <summary>Whether hidden columns [start, end) are some expert blocks, whole.</summary>
+    public bool IsOnEdges(int start, int end) =>
+        start >= 0 && start < end && end <= FeedForwardDim && start % BlockWidth == 0 && (end % BlockWidth == 0 || end == FeedForwardDim);
 
     public void Dispose()
     {

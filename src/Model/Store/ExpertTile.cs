@@ -8,6 +8,7 @@ public sealed unsafe class ExpertTile : IDisposable
 {
     private readonly WeightRange _weights;
     private readonly nint[] _blocks;
+    private readonly bool _isView;
 
     internal ExpertTile(ExpertLayout layout, ExpertSlice slice, string path, long fileBytes, long offset, int firstBlock, int endBlock)
     {
@@ -15,6 +16,13 @@ public sealed unsafe class ExpertTile : IDisposable
         _weights = new WeightRange(path, fileBytes, offset, layout.Bytes(firstBlock, endBlock));
         _blocks = new nint[endBlock - firstBlock];
         FindBlocks();
+    }
+
+    private ExpertTile(ExpertTile whole, ExpertSlice slice, int firstBlock, int endBlock)
+    {
+        (Layout, Slice, FirstBlock, EndBlock, _weights) = (whole.Layout, slice, firstBlock, endBlock, whole._weights);
+        _isView = true;
+        _blocks = whole._blocks[(firstBlock - whole.FirstBlock)..(endBlock - whole.FirstBlock)];
     }
 
     public ExpertLayout Layout { get; }
@@ -28,7 +36,7 @@ public sealed unsafe class ExpertTile : IDisposable
     public int EndBlock { get; }
 
     /// <summary>Bytes of weights and scales, padding included: what a pass over this tile reads.</summary>
-    public long Bytes => _weights.Length;
+    public long Bytes => Layout.Bytes(FirstBlock, EndBlock);
 
     /// <summary>Brings every page into memory; not while the tile is in use.</summary>
     /// <exception cref="ModelException">The file changed or cannot be read.</exception>
@@ -67,7 +75,21 @@ public sealed unsafe class ExpertTile : IDisposable
         };
     }
 
-    public void Dispose() => _weights.Dispose();
+    /// <summary>Some columns of this tile, in the same memory: usable after <see cref="Load"/> and as long as this tile.</summary>
+    /// <returns>Null when they are not all in this tile, or off the edges of expert blocks.</returns>
+    public ExpertTile? View(ExpertSlice slice)
+    {
+        if ((slice.Layer, slice.Expert) != (Slice.Layer, Slice.Expert) || slice.Start < Slice.Start || slice.End > Slice.End || !Layout.IsOnEdges(slice.Start, slice.End))
+            return null;
+        var (first, end) = Layout.BlockRange(slice.Start, slice.End);
+        return new ExpertTile(this, slice, first, end);
+    }
+
+    public void Dispose()
+    {
+        if (!_isView)
+            _weights.Dispose();
+    }
 
     private void FindBlocks()
     {
