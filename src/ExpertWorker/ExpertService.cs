@@ -21,6 +21,7 @@ public sealed class ExpertService : IDisposable
     private readonly string _id;
     private readonly TileStore _tiles;
     private readonly WorkerMetrics _metrics;
+    private readonly MachineSpeed? _speed;
     private readonly CallExecutor _decode;
     private readonly CallExecutor _bulk;
     private readonly Action<Exception> _onFault;
@@ -41,6 +42,7 @@ public sealed class ExpertService : IDisposable
     public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
     {
         (_id, _tiles, _metrics, _onFault) = (id, tiles, metrics, onFault);
+        _speed = MachineSpeed.Measure(pool, tiles.Bytes);
         (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;
@@ -76,6 +78,8 @@ public sealed class ExpertService : IDisposable
             Fingerprint = _tiles.Model.Manifest.Fingerprint,
             KernelId = CpuFeatures.KernelId,
             Bytes = _tiles.Bytes,
+            ReadBytesPerSecond = _speed?.ReadBytesPerSecond ?? 0,
+            OperationsPerSecond = _speed?.OperationsPerSecond ?? 0,
         };
         response.Tiles.AddRange(_tiles.Slices.Select(slice => new HeldTile
         {

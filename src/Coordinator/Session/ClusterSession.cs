@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Grok1Cluster.Cluster.Costs;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Dispatch;
@@ -165,7 +166,7 @@ public sealed class ClusterSession : IAsyncDisposable
         if (Plan is null)
         {
             string[] ids = [.. Workers.Select(worker => worker.Id)];
-            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.Assumed(ids)));
+            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(MeasuredFleet()));
         }
         var idle = Workers.Count(worker => !Plan.HoldingWorkers().Contains(worker.Id));
         if (idle > 0)
@@ -175,6 +176,16 @@ public sealed class ClusterSession : IAsyncDisposable
         {
             Depth = Depth as PipelineDepth,
         };
+    }
+
+    /// <summary>Workers as they measured themselves; what they did not measure is assumed.</summary>
+    private Fleet MeasuredFleet()
+    {
+        var assumed = new MachineCosts();
+        return new Fleet(assumed, Workers.ToImmutableDictionary(worker => worker.Id, worker => worker.Description is { ReadBytesPerSecond: > 0, OperationsPerSecond: > 0 } speed
+            && double.IsFinite(speed.ReadBytesPerSecond) && double.IsFinite(speed.OperationsPerSecond)
+            ? assumed with { ReadBytesPerSecond = speed.ReadBytesPerSecond, OpsPerSecond = speed.OperationsPerSecond, RoundTripSeconds = worker.RoundTrip.TotalSeconds }
+            : assumed with { RoundTripSeconds = worker.RoundTrip.TotalSeconds }));
     }
 
     private AutoInputs Inputs(Fleet fleet)

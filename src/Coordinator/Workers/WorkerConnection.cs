@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
+using Grok1Cluster.Grpc.Health;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.Coordinator.Workers;
@@ -50,6 +52,9 @@ public sealed class WorkerConnection : IAsyncDisposable
 
     public string Id => Description.WorkerId;
 
+    /// <summary>The shortest of a few questions and answers when the connection was made.</summary>
+    public TimeSpan RoundTrip { get; private init; }
+
     /// <summary>Whether the connection broke; calls then fail at once.</summary>
     public bool IsLost => Volatile.Read(ref _lost) is not null;
 
@@ -66,18 +71,34 @@ public sealed class WorkerConnection : IAsyncDisposable
         try
         {
             var description = await channel.UnaryAsync(ExpertMethods.Describe, new DescribeRequest(), GrpcCallOptions.After(DescribeTimeout), cancel);
+            var roundTrip = await MeasureRoundTripAsync(channel, cancel);
             var results = new FramePool<ResultFrame>(KeptFrames);
             // The stream lives as long as the connection; each call on it has its own deadline.
             var stream = channel.DuplexStreaming(
                 ExpertMethods.ProcessFrames(static CallFrame () => throw new NotSupportedException("a coordinator reads no calls"), results.Rent),
                 new GrpcCallOptions { Scheduling = MessageScheduling.Inline }, CancellationToken.None);
-            return new WorkerConnection(address, description, channel, stream, results);
+            return new WorkerConnection(address, description, channel, stream, results) { RoundTrip = roundTrip };
         }
         catch
         {
             channel.Dispose();
             throw;
         }
+    }
+
+    /// <summary>By the health check, which every gRPC server of this project answers in a few bytes.</summary>
+    private static async Task<TimeSpan> MeasureRoundTripAsync(GrpcChannel channel, CancellationToken cancel)
+    {
+        const int rounds = 5;
+        var shortest = DescribeTimeout;
+        for (var round = 0; round < rounds; round++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            await channel.IsServingAsync(HealthService.WholeServer, DescribeTimeout, cancel);
+            var elapsed = Stopwatch.GetElapsedTime(start);
+            shortest = elapsed < shortest ? elapsed : shortest;
+        }
+        return shortest;
     }
 
     /// <summary>Sends a call, whose id is set here. Never waits and never throws: what goes wrong is told to the target.</summary>
