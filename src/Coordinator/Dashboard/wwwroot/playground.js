@@ -56,7 +56,7 @@ async function run(page) {
     if (error.name !== 'AbortError') byId('failure').textContent = error.message;
   }
   const ended = performance.now();
-  byId('done').textContent = `${tokens.length} tokens${first ? `, the first after ${number(first - started)} ms` : ''}${tokens.length > 1 ? `, then ${number(1000 * (tokens.length - 1) / (ended - first), 1)} a second` : ''}.${missing()}`;
+  byId('done').textContent = `${tokens.length} tokens${first ? `, the first after ${number(first - started)} ms` : ''}${tokens.length > 1 && ended > first ? `, then ${number(1000 * (tokens.length - 1) / (ended - first), 1)} a second` : ''}.${missing()}`;
   byId('done').dataset.ended = 'true';
   running = null;
   byId('run').textContent = 'Generate';
