@@ -19,7 +19,7 @@ public unsafe class ProductBenchmark
     private NativeBuffer<ushort> _scales = null!;
     private NativeBuffer<float> _y = null!;
     private Activations _x = null!;
-    private PackedMatrix _matrix = null!;
+    private PackedMatrix _matrix;
 
     [Params(WeightFormat.Int8, WeightFormat.Int4)]
     public WeightFormat Format { get; set; }

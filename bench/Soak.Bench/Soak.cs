@@ -80,7 +80,7 @@ public sealed class Soak
                 await cancel.CancelAsync();
             await foreach (var token in handle.Tokens.ReadAllAsync(CancellationToken.None))
             {
-                Check(kind, count++, token);
+                Check(kind, count++, token.Id);
                 if (count == read)
                     await cancel.CancelAsync();
             }

@@ -23,8 +23,8 @@ internal static class CommandLine
         root.Add(ConfigOption);
         foreach (var verb in new[]
         {
-            RunVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
-            ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(),
+            RunVerb.Create(), UpVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
+            ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(),
         })
             root.Add(verb);
         // A prompt may begin with a bracket; directives are for debugging parsers.

@@ -13,7 +13,11 @@ using Grok1Cluster.Model.Layers;
 namespace Grok1Cluster.Engine;
 
 /// <summary>Counters of an engine, as of the last step.</summary>
-public sealed record EngineStatistics(int Running, int Waiting, int KvBlocksUsed, int KvBlocks, long Steps, long PromptTokens, long GeneratedTokens, long CachedTokens, long Preemptions);
+/// <param name="DraftedTokens">Tokens guessed by prompt lookup.</param>
+/// <param name="AcceptedTokens">Those of them that were chosen.</param>
+public sealed record EngineStatistics(
+    int Running, int Waiting, int KvBlocksUsed, int KvBlocks, long Steps, long PromptTokens, long GeneratedTokens, long CachedTokens, long Preemptions,
+    long DraftedTokens, long AcceptedTokens);
 
 /// <summary>
 /// Continuous batching: one thread that schedules a step, runs it, and hands out what it gave. Sequences join and leave
@@ -27,6 +31,8 @@ public sealed class InferenceEngine : IDisposable
     private readonly EngineOptions _options;
     private readonly Scheduler _scheduler;
     private readonly SamplingWorkspace _workspace;
+    private readonly PromptScorer _promptScorer;
+    private readonly RoutingCapture _routing;
     private readonly ConcurrentQueue<Sequence> _arrivals = new();
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stopping = new();
@@ -39,6 +45,8 @@ public sealed class InferenceEngine : IDisposable
     private long _steps;
     private long _promptTokens;
     private long _generatedTokens;
+    private long _draftedTokens;
+    private long _acceptedTokens;
 
     /// <param name="config">The model.</param>
     /// <param name="forward">One step; used by this engine's thread only, not disposed.</param>
@@ -49,6 +57,9 @@ public sealed class InferenceEngine : IDisposable
         (_config, _forward, _pool, _options) = (config, forward, pool, options);
         _scheduler = new Scheduler(pool, options);
         _workspace = new SamplingWorkspace(config.VocabularySize);
+        _promptScorer = new PromptScorer(config, forward);
+        _routing = new RoutingCapture(config);
+        forward.Routed += _routing.Add;
         Statistics = Snapshot();
         _thread = new Thread(Loop) { IsBackground = true, Name = "engine" };
         _thread.Start();
@@ -58,26 +69,35 @@ public sealed class InferenceEngine : IDisposable
     public EngineStatistics Statistics { get; private set; }
 
     /// <summary>Puts a sequence in the queue.</summary>
-    /// <param name="request">What to generate.</param>
-    /// <param name="cancel">Takes the sequence out, at the latest after the step under way.</param>
-    /// <exception cref="PromptException">The model cannot take the prompt.</exception>
+    /// <inheritdoc cref="Submit(IReadOnlyList{GenerationRequest}, CancellationToken)"/>
+    public SequenceHandle Submit(GenerationRequest request, CancellationToken cancel) => Submit([request], cancel)[0];
+
+    /// <summary>Puts sequences in the queue, all or none. Of those with the same prompt (the same list) the first computes it for all.</summary>
+    /// <param name="requests">What to generate.</param>
+    /// <param name="cancel">Takes all of them out, at the latest after the step under way.</param>
+    /// <exception cref="PromptException">The model cannot take a prompt.</exception>
     /// <exception cref="QueueFullException">Too many wait.</exception>
     /// <exception cref="ArgumentException">A sampling option is out of range.</exception>
-    public SequenceHandle Submit(GenerationRequest request, CancellationToken cancel)
+    public IReadOnlyList<SequenceHandle> Submit(IReadOnlyList<GenerationRequest> requests, CancellationToken cancel)
     {
-        PromptRules.Check(request.Prompt, _config, toGenerate: 1);
-        if (KvBlockPool.BlocksFor(request.Prompt.Count + 1) > _pool.Capacity)
-            throw new PromptException($"the prompt has {request.Prompt.Count} tokens, the KV memory holds {_pool.Capacity * Kernels.KvCache.KvBlockLayout.Tokens}; shorten it, or start with more --kv-memory");
+        foreach (var request in requests)
+            Check(request);
         ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
-        if (Interlocked.Increment(ref _queued) > _options.MaxWaiting)
+        var sequences = new Sequence[requests.Count];
+        for (var i = 0; i < sequences.Length; i++)
         {
-            Interlocked.Decrement(ref _queued);
+            var leader = sequences.Take(i).FirstOrDefault(earlier => ReferenceEquals(earlier.Request.Prompt, requests[i].Prompt));
+            sequences[i] = new Sequence(requests[i], _config, new Sampler(requests[i].Sampling, _workspace), _pool, _options, leader, cancel);
+        }
+        if (Interlocked.Add(ref _queued, sequences.Length) > _options.MaxWaiting)
+        {
+            Interlocked.Add(ref _queued, -sequences.Length);
             throw new QueueFullException(_options.MaxWaiting);
         }
-        var sequence = new Sequence(request, _config.MaxSequenceLength, new Sampler(request.Sampling, _workspace), _pool, cancel);
-        _arrivals.Enqueue(sequence);
+        foreach (var sequence in sequences)
+            _arrivals.Enqueue(sequence);
         _signal.Release();
-        return sequence.Handle;
+        return [.. sequences.Select(sequence => sequence.Handle)];
     }
 
     /// <summary>Stops after the step under way; what has not finished is cancelled.</summary>
@@ -91,9 +111,19 @@ public sealed class InferenceEngine : IDisposable
         // What was submitted while the thread ended.
         TakeArrivals();
         FailAll(new OperationCanceledException("the engine stops"));
+        _forward.Routed -= _routing.Add;
+        _promptScorer.Dispose();
         _logits.Dispose();
         _stopping.Dispose();
         _signal.Dispose();
+    }
+
+    private void Check(GenerationRequest request)
+    {
+        var toGenerate = Math.Min(1, request.MaxTokens);
+        PromptRules.Check(request.Prompt, _config, toGenerate);
+        if (KvBlockPool.BlocksFor(request.Prompt.Count + toGenerate) > _pool.Capacity)
+            throw new PromptException($"the prompt has {request.Prompt.Count} tokens, the KV memory holds {_pool.Capacity * Kernels.KvCache.KvBlockLayout.Tokens}; shorten it, or start with more --kv-memory");
     }
 
     private void Loop()
@@ -141,6 +171,8 @@ public sealed class InferenceEngine : IDisposable
         foreach (var sequence in _all)
             if (sequence.Cancel.IsCancellationRequested)
                 End(sequence, new OperationCanceledException(sequence.Cancel));
+            else if (sequence.StopRequested)
+                End(sequence, FinishReason.Stop);
     }
 
     private void RunStep(IReadOnlyList<Sequence> step)
@@ -181,10 +213,12 @@ public sealed class InferenceEngine : IDisposable
         _logitRows.Clear();
         foreach (var sequence in step)
         {
-            _batch.Add(sequence.Tokens.Slice(sequence.Kv.Length, sequence.Scheduled), sequence.Kv.Length, sequence.Kv.Blocks);
-            if (sequence.Scheduled == sequence.Pending)
-                _logitRows.Add(_batch.Rows - 1);
+            _batch.Add(sequence.StepTokens(), sequence.Kv.Length, sequence.Kv.Blocks);
+            if (sequence.Completes && sequence.Limit > 0)
+                for (var row = _batch.Rows - 1 - sequence.Drafts; row < _batch.Rows; row++)
+                    _logitRows.Add(row);
         }
+        _routing.Begin(_batch.Rows, step.Any(sequence => sequence.Request.RoutedExperts));
         var length = (long)_logitRows.Count * _config.VocabularySize;
         if (_logits.Length >= length)
             return;
@@ -194,42 +228,80 @@ public sealed class InferenceEngine : IDisposable
 
     private void HandOut(IReadOnlyList<Sequence> step)
     {
-        var logits = 0;
+        var (row, logits) = (0, 0);
         foreach (var sequence in step.ToArray())
         {
-            var complete = sequence.Scheduled == sequence.Pending;
             _promptTokens += sequence.Generated == 0 ? sequence.Scheduled : 0;
-            sequence.Kv.Advance(sequence.Scheduled, sequence.Tokens);
-            if (complete)
-                Extend(sequence, _logits.Slice((long)logits++ * _config.VocabularySize, _config.VocabularySize));
+            var (firstRow, firstLogits) = (row, logits);
+            row += sequence.Scheduled;
+            logits += sequence.Completes && sequence.Limit > 0 ? 1 + sequence.Drafts : 0;
+            try
+            {
+                HandOut(sequence, firstRow, firstLogits);
+            }
+            catch (NonFiniteLogitException e)
+            {
+                End(sequence, e);
+            }
         }
     }
 
-    private void Extend(Sequence sequence, ReadOnlySpan<float> logits)
+    private void HandOut(Sequence sequence, int firstRow, int firstLogits)
     {
-        int token;
-        try
+        if (sequence.FirstUnscored is not null)
+            _promptScorer.Score(sequence, firstRow);
+        var completes = sequence.Completes;
+        Advance(sequence, sequence.Scheduled - sequence.Drafts, firstRow);
+        if (!completes)
+            return;
+        sequence.FinishPrompt();
+        if (sequence.Limit == 0)
         {
-            token = sequence.Sampler.Sample(logits, sequence.Tokens);
-        }
-        catch (NonFiniteLogitException e)
-        {
-            End(sequence, e);
+            End(sequence, FinishReason.Length);
             return;
         }
-        if (token == _config.EosToken && !sequence.Request.IgnoreEos)
+        // A guess counts as long as it is what was chosen: then its row has computed the choice after it.
+        _draftedTokens += sequence.Drafts;
+        var lastRow = firstRow + sequence.Scheduled - 1 - sequence.Drafts;
+        for (var i = 0; Extend(sequence, Logits(firstLogits + i)) && i < sequence.Drafts && sequence.Tokens[^1] == sequence.DraftAt(i); i++)
+        {
+            _acceptedTokens++;
+            Advance(sequence, 1, lastRow + 1 + i);
+        }
+    }
+
+    private ReadOnlySpan<float> Logits(int index) => _logits.Slice((long)index * _config.VocabularySize, _config.VocabularySize);
+
+    private void Advance(Sequence sequence, int rows, int firstRow)
+    {
+        if (sequence.Request.RoutedExperts)
+            for (var i = 0; i < rows; i++)
+                sequence.AddRouted(sequence.Kv.Length + i, _routing.Row(firstRow + i));
+        sequence.Kv.Advance(rows, sequence.Tokens);
+    }
+
+    /// <summary>Chooses a token; false when the sequence ended.</summary>
+    private bool Extend(Sequence sequence, ReadOnlySpan<float> logits)
+    {
+        var request = sequence.Request;
+        var token = sequence.Sampler.Sample(
+            logits, sequence.Tokens[..request.Prompt.Count], sequence.Tokens[request.Prompt.Count..], sequence.Generated < request.MinTokens ? sequence.Enders : []);
+        if (token == _config.EosToken && !request.IgnoreEos || request.StopTokens.Contains(token))
         {
             End(sequence, FinishReason.Stop);
-            return;
+            return false;
         }
         var now = Stopwatch.GetTimestamp();
         _options.Observer?.TokenGenerated(sequence.Times, now);
-        sequence.Append(token, now);
+        sequence.Append(token, now, request.Logprobs is { } top ? LogProbabilities.Of(logits, token, top) : null);
         _generatedTokens++;
         if (sequence.Generated == sequence.Limit)
             End(sequence, FinishReason.Length);
         else if (KvBlockPool.BlocksFor(sequence.Tokens.Length) > _pool.Capacity)
             End(sequence, new ResourceException($"{sequence.Tokens.Length} positions do not fit into the KV memory of {_pool.Capacity * Kernels.KvCache.KvBlockLayout.Tokens}; start with more --kv-memory"));
+        else
+            return true;
+        return false;
     }
 
     private void End(Sequence sequence, FinishReason reason)
@@ -261,5 +333,6 @@ public sealed class InferenceEngine : IDisposable
     }
 
     private EngineStatistics Snapshot() => new(
-        _scheduler.Running.Count, _scheduler.Waiting, _pool.Capacity - _pool.Available, _pool.Capacity, _steps, _promptTokens, _generatedTokens, _scheduler.CachedTokens, _scheduler.Preemptions);
+        _scheduler.Running.Count, _scheduler.Waiting, _pool.Capacity - _pool.Available, _pool.Capacity, _steps, _promptTokens, _generatedTokens, _scheduler.CachedTokens, _scheduler.Preemptions,
+        _draftedTokens, _acceptedTokens);
 }

@@ -21,6 +21,7 @@ public sealed class ExpertService : IDisposable
     private readonly string _id;
     private readonly TileStore _tiles;
     private readonly MachineSpeed? _speed;
+    private readonly WorkerMetrics _metrics;
     private readonly CallExecutor _decode;
     private readonly CallExecutor _bulk;
     private readonly Action<Exception> _onFault;
@@ -36,13 +37,15 @@ public sealed class ExpertService : IDisposable
     /// <param name="id">The worker's id.</param>
     /// <param name="tiles">What it holds.</param>
     /// <param name="pool">Computes; used by this object's thread only.</param>
+    /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, ComputePool pool, Action<Exception> onFault)
+    public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
     {
-        (_id, _tiles, _onFault) = (id, tiles, onFault);
+        (_id, _tiles, _metrics, _onFault) = (id, tiles, metrics, onFault);
         _speed = MachineSpeed.Measure(pool, tiles.Bytes);
         (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
         _computeUrgent = ComputeUrgent;
+        metrics.QueueLength = () => _queue.Count;
         _thread = new Thread(ComputeAll) { IsBackground = true, Name = "expert-calls" };
         _thread.Start();
     }
@@ -50,6 +53,10 @@ public sealed class ExpertService : IDisposable
     public void AddTo(GrpcServices services)
     {
         services.AddUnary(ExpertMethods.Describe, (_, _) => Task.FromResult(Describe()));
+        services.AddUnary(ExpertMethods.Status, (_, _) => Task.FromResult(new StatusResponse
+        {
+            ResidentBytes = Environment.WorkingSet, QueueLength = (uint)_queue.Count, Calls = (ulong)_metrics.Calls,
+        }));
         services.AddDuplexStreaming(ExpertMethods.ProcessFrames(_requests.Rent, _results.Rent), ProcessAsync, MessageScheduling.Inline);
     }
 
@@ -155,6 +162,7 @@ public sealed class ExpertService : IDisposable
             executor.Run(request, result, between);
             result.QueueUs = (uint)queued.TotalMicroseconds;
             result.ComputeUs = (uint)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
+            _metrics.Computed(call, result);
             return result;
         }
         catch (Exception e)
@@ -164,8 +172,9 @@ public sealed class ExpertService : IDisposable
         }
     }
 
-    private static ResultFrame Fail(ResultFrame result, CallRefusal refusal)
+    private ResultFrame Fail(ResultFrame result, CallRefusal refusal)
     {
+        _metrics.Refused(refusal.Reason);
         (result.Reason, result.Message) = (refusal.Reason, refusal.Message);
         result.Resize(0);
         return result;

@@ -17,12 +17,17 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly ComputePool _pool;
     private readonly ExpertService _service;
     private readonly GrpcServer _server;
+    private readonly WorkerMetrics _metrics;
+    private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, GrpcServer server) =>
-        (_store, _tiles, _pool, _service, _server) = (store, tiles, pool, service, server);
+    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, WorkerMetrics metrics, GrpcServer server) =>
+        (_store, _tiles, _pool, _service, _metrics, _server) = (store, tiles, pool, service, metrics, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
+
+    /// <summary>Where metrics and health are; null without.</summary>
+    public string? HttpUrl => _http?.Url;
 
     /// <summary>Tiles held.</summary>
     public int TileCount => _tiles.Slices.Count;
@@ -45,9 +50,10 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
             var tiles = Push(new TileStore(store, slices));
             if (options.Preload)
-                await Task.Run(() => tiles.Load(options.Weights, cancel), cancel);
+                await Task.Run(() => tiles.Load(options.Weights, options.Loaded, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
-            var service = Push(new ExpertService(options.Id, tiles, pool, onFault));
+            var metrics = Push(new WorkerMetrics(options.Id, tiles));
+            var service = Push(new ExpertService(options.Id, tiles, pool, metrics, onFault));
 
             var health = new HealthService();
             var services = new GrpcServices();
@@ -60,7 +66,17 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             }, cancel);
             health.Set(HealthService.WholeServer, serving: true);
             health.Set(ExpertMethods.Service, serving: true);
-            return new ExpertWorkerHost(store, tiles, pool, service, server);
+            var host = new ExpertWorkerHost(store, tiles, pool, service, metrics, server);
+            try
+            {
+                host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, options.HttpHost, port, cancel) : null;
+            }
+            catch
+            {
+                await server.DisposeAsync();
+                throw;
+            }
+            return host;
         }
         catch
         {
@@ -78,8 +94,11 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_http is not null)
+            await _http.DisposeAsync();
         await _server.DisposeAsync();
         _service.Dispose();
+        _metrics.Dispose();
         _pool.Dispose();
         _tiles.Dispose();
         _store.Dispose();

@@ -1,3 +1,4 @@
+using System.Net;
 using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -25,6 +26,15 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>Most bytes of weights to hold; null: what the machine has available.</summary>
     public long? MemoryLimit { get; init; }
+
+    /// <summary>Port for <c>/metrics</c> and <c>/health</c>, 0 for a free one; null: none.</summary>
+    public int? HttpPort { get; init; }
+
+    /// <summary>Address for <see cref="HttpPort"/>.</summary>
+    public IPAddress HttpHost { get; init; } = IPAddress.Loopback;
+
+    /// <summary>Told of the bytes of each tile that is in memory, by several threads; null: nobody.</summary>
+    public Action<long>? Loaded { get; init; }
 
     /// <summary>How the tiles are held in memory.</summary>
     public WeightMemory Weights { get; init; } = new();

@@ -37,6 +37,18 @@ public sealed class LinuxFactAttribute : FactAttribute
     }
 }
 
+/// <summary>A fact that runs another program; skipped, with a line that says so, where it is missing.</summary>
+public sealed class ProgramFactAttribute : FactAttribute
+{
+    /// <param name="program">Looked for in PATH, for example <c>promtool</c>.</param>
+    /// <param name="package">The Debian package that brings it, named in the skip message.</param>
+    public ProgramFactAttribute(string program, string package)
+    {
+        if (!(Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program))))
+            Skip = $"needs {program} (Debian: apt-get install {package})";
+    }
+}
+
 /// <summary>The system's python3, in which tests run other people's implementations.</summary>
 public static class Python
 {

@@ -20,6 +20,9 @@ internal static class TextFormats
 {
     public static TextFormat<string> Text(string placeholder) => new(placeholder, "a text that is not empty", NotEmpty);
 
+    /// <summary>A text that may be left out.</summary>
+    public static TextFormat<string?> OptionalText(string placeholder) => new(placeholder, "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
+
     public static TextFormat<int> Count(int min, int max = int.MaxValue) => Number("N", NumberStyles.AllowLeadingSign, "a whole number", min, max);
 
     public static TextFormat<double> Real(double min, double max) => Number("X", NumberStyles.Float, "a number", min, max);
@@ -70,6 +73,16 @@ internal static class TextFormats
             return false;
         }
     });
+
+    /// <summary>An http or https address.</summary>
+    public static TextFormat<string?> HttpUrl { get; } = new("URL", "an address such as http://localhost:4318", (string text, out string? value) =>
+    {
+        value = text;
+        return Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps);
+    });
+
+    /// <summary>A text that may be left out.</summary>
+    public static TextFormat<string?> Secret { get; } = new("KEY", "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
 
     public static TextFormat<CpuSet?> Cpus { get; } = new("0-3,8", "CPU numbers and ranges separated by commas", CpuSet.TryParse);
 

@@ -46,7 +46,7 @@ internal static class RunVerb
         var handle = session.StartEngine(new EngineOptions()).Submit(request, cancellation);
         await foreach (var token in handle.Tokens.ReadAllAsync(cancellation))
             if (live)
-                context.Output.Stream(decoder is null ? $"{token} " : decoder.Append(token));
+                context.Output.Stream(decoder is null ? $"{token.Id} " : decoder.Append(token.Id));
         if (live)
             context.Output.WriteLine(decoder?.Flush() ?? "");
         return await handle.Completion;

@@ -1,11 +1,7 @@
 using System.CommandLine;
-using System.Net;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
-using Grok1Cluster.Cli.Settings;
-using Grok1Cluster.Cluster.Load;
-using Grok1Cluster.Coordinator.Http;
-using Grok1Cluster.Engine.Scheduling;
+using Grok1Cluster.Coordinator.Hosting;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -15,27 +11,34 @@ internal static class ServeVerb
     public static Command Create()
     {
         var cluster = new ClusterOptions(defaultWorkers: 0);
-        var host = new SettingOption<string>("--host", "serve:host", TextFormats.Text("IP"), "127.0.0.1", "address to listen on");
-        var port = new SettingOption<int>("--port", "serve:port", TextFormats.Count(0, 65535), 8080, "HTTP port; 0 takes a free one");
-        var verb = new Verb("serve", "One coordinator with an HTTP API (POST /v1/completions), over running workers or processes of its own.",
+        var serve = new ServeOptions();
+        var verb = new Verb("serve", "One coordinator with an HTTP API and a dashboard, over running workers or processes of its own.",
             "grok1 serve --model /data/grok-1-dense --plan plan.json --worker-address 10.0.0.1:9050,10.0.0.2:9050",
-            "grok1 serve --model demo --workers 4 --port 8080") { host, port };
+            "grok1 serve --model demo --workers 4 --port 8080 --log-format json");
+        serve.AddTo(verb);
         cluster.AddTo(verb);
-        verb.Runs(async (context, cancellation) =>
-        {
-            if (!IPAddress.TryParse(context.Get(host), out var address))
-                throw new UsageException($"--host: '{context.Get(host)}' is not an IP address");
-            await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
-            var load = new ExpertLoad(session.Store.Config.LayerCount, session.Store.Config.ExpertCount, TimeProvider.System);
-            session.Forward.Routed = (layer, chosen) => load.Add(layer, chosen.Span);
-            var services = new CoordinatorServices(session, session.StartEngine(new EngineOptions()), load);
-            await using var server = await CoordinatorServer.StartAsync(services, address, context.Get(port), cancellation);
-            context.Output.Note($"serving {session.Store.Name} on {server.Url}");
-            context.Output.Note($"  curl {server.Url}/v1/completions -H 'Content-Type: application/json' -d '{{\"prompt\": \"My fellow Americans, \", \"max_tokens\": 40}}'");
-            await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            context.Output.Note("stopping");
-            return ExitCodes.Ok;
-        });
+        verb.Runs((context, cancellation) => RunAsync(context, cluster, serve, (_, _) => { }, cancellation));
         return verb;
+    }
+
+    /// <summary>Serves until a signal, then lets requests that run come to their end; the next signal ends the process at once.</summary>
+    /// <param name="ready">Told when requests are taken.</param>
+    public static async Task<int> RunAsync(VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, CancellationToken cancellation)
+    {
+        var options = serve.Read(context, ClusterStarter.Options(context, cluster.Read(context), cancellation));
+        await using var host = await CoordinatorHost.StartAsync(options, Console.Error, TimeProvider.System, cancellation);
+        try
+        {
+            await host.LoadAsync(cancellation);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            host.Log.Stopping();
+            return ExitCodes.Ok;
+        }
+        ready(host, options);
+        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await host.DrainAsync();
+        return ExitCodes.Ok;
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
@@ -20,15 +21,19 @@ internal static class WorkerVerb
         var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
         var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
+        var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
+        var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
         var machine = new MachineOptions();
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
-            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, noPreload, supervised };
+            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
         machine.AddTo(verb);
         verb.Runs(async (context, cancellation) =>
         {
+            if (!IPAddress.TryParse(context.Get(httpHost), out var host))
+                throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
             machine.Bind(context);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
@@ -40,12 +45,15 @@ internal static class WorkerVerb
                 MemoryLimit = context.Get(memory),
                 Weights = machine.Weights(context),
                 Preload = !context.Get(noPreload),
+                Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
+                HttpPort = context.Get(httpPort),
+                HttpHost = host,
             }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
-            await using var host = await started;
+            await using var worker = await started;
             if (context.Get(supervised))
-                await ServeParentAsync(context.Get(id), host);
+                await ServeParentAsync(context.Get(id), worker);
             else
-                await ServeAsync(context, context.Get(id), host, cancellation);
+                await ServeAsync(context, context.Get(id), worker, cancellation);
             return ExitCodes.Ok;
         });
         return verb;
@@ -53,6 +61,8 @@ internal static class WorkerVerb
 
     private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, CancellationToken cancellation)
     {
+        if (host.HttpUrl is { } url)
+            context.Output.Note($"worker {id}: metrics on {url}/metrics");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
         await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         context.Output.Note($"worker {id} ends");
@@ -74,5 +84,26 @@ internal static class WorkerVerb
             }
         });
         await Task.WhenAny(closed, terminated.Task);
+    }
+
+    /// <summary>Tells the parent how much is in memory: a line for every so many bytes.</summary>
+    private sealed class LoadedLines
+    {
+        private const long LineBytes = 64 << 20;
+
+        private readonly Lock _lock = new();
+        private long _untold;
+
+        public void Add(long bytes)
+        {
+            lock (_lock)
+            {
+                _untold += bytes;
+                if (_untold < LineBytes)
+                    return;
+                Console.Out.WriteLine(JsonSerializer.Serialize(new WorkerLoaded(_untold), JsonSerializerOptions.Web));
+                _untold = 0;
+            }
+        }
     }
 }

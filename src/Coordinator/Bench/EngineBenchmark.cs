@@ -38,7 +38,7 @@ public sealed class EngineBenchmark : IDisposable
         var config = session.Store.Config;
         _recorder = new StepRecorder(config.LayerCount, config.ExpertCount, config.ExpertsPerToken);
         _traffic = new ModelTraffic(session.Store, session.Options.Precision);
-        session.Forward.Routed = _recorder.Routed;
+        session.Forward.Routed += _recorder.Routed;
         _engine = session.StartEngine(new EngineOptions { MaxRunning = most, MaxWaiting = most, MaxRows = Math.Max(new EngineOptions().MaxRows, most) });
     }
 

@@ -45,7 +45,7 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
                 _microseconds.Dequeue();
             _microseconds.Enqueue(Stopwatch.GetElapsedTime(_starts[batch.Slot], end).TotalMicroseconds);
         }
-        Observer?.LayerEnded(batch.Layer, batch.Rows, _starts[batch.Slot], end);
+        Observer?.LayerEnded(batch.Layer, batch.Slot, batch.Rows, _starts[batch.Slot], end);
     }
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grok1Cluster.Engine.Dispatch;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
 
@@ -9,12 +10,14 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 public interface IDispatchObserver
 {
     /// <summary>One worker's call of the layer under way has been answered.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="slot">Which of the step's micro-batches: 0 to <see cref="ExpertBatch.MaxSlots"/> - 1.</param>
     /// <param name="worker">The worker's id.</param>
     /// <param name="call">What was measured.</param>
-    void Called(string worker, in CallTiming call);
+    void Called(int layer, int slot, string worker, in CallTiming call);
 
-    /// <summary>A layer is over: from the first byte to be sent to the last sum added.</summary>
-    void LayerEnded(int layer, int rows, long started, long ended);
+    /// <summary>A micro-batch of a layer is over: from the first byte to be sent to the last sum added.</summary>
+    void LayerEnded(int layer, int slot, int rows, long started, long ended);
 }
 
 /// <summary>One call to a worker.</summary>

@@ -114,7 +114,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
                 var computed = TimeSpan.FromMicroseconds(result.ComputeUs);
                 var waited = TimeSpan.FromMicroseconds(result.QueueUs);
                 worker = worker > computed ? worker : computed;
-                Observer?.Called(call.Worker.Id, call.Timing);
+                Observer?.Called(flight.Batch.Layer, flight.Batch.Slot, call.Worker.Id, call.Timing);
                 away = away > call.Elapsed - computed - waited ? away : call.Elapsed - computed - waited;
             }
         Depth?.Returned(flight.Batch.Rows, worker, away);

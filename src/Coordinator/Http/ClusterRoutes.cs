@@ -1,5 +1,6 @@
-using System.Text.Json;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Http.Errors;
+using Grok1Cluster.Coordinator.Http.Requests;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -18,7 +19,7 @@ internal static class ClusterRoutes
         routes.MapGet("/cluster/plan", (HttpContext context) =>
         {
             if (session.Plan is not { } plan)
-                return ApiError.WriteAsync(context, StatusCodes.Status404NotFound, "this coordinator computes the experts itself, so there is no plan", null, "no_plan");
+                throw new ApiException("this coordinator computes the experts itself, so there is no plan", null) { Status = StatusCodes.Status404NotFound, Code = "no_plan" };
             context.Response.ContentType = "application/json";
             return context.Response.Body.WriteAsync(PlanJson.Serialize(plan)).AsTask();
         });

@@ -12,6 +12,9 @@ public sealed class LocalWorkers : IAsyncDisposable
 
     private LocalWorkers(string directory, IReadOnlyList<WorkerProcess> processes) => (_directory, _processes) = (directory, processes);
 
+    /// <summary>The processes in the order of their numbers, to be told when one ends.</summary>
+    public IReadOnlyList<WorkerProcess> Processes => _processes;
+
     /// <summary>The workers in the order of their numbers.</summary>
     public IEnumerable<WorkerReady> Ready => _processes.Select(process => process.Ready);
 
@@ -39,7 +42,7 @@ public sealed class LocalWorkers : IAsyncDisposable
                     "--weight-pages", options.Weights.Pages.ToString().ToLowerInvariant(),
                     .. options.Weights.Locked ? ["--lock-memory"] : Array.Empty<string>(),
                     .. nodes.Count > 0 ? ["--numa-node", nodes[number % nodes.Count].Number.ToString()] : Array.Empty<string>(),
-                ], line => note($"[{id}] {line}"), failed.Token);
+                ], line => note($"[{id}] {line}"), options.Progress is { } progress ? progress.Add : null, failed.Token);
             }
             catch
             {

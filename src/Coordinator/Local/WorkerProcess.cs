@@ -13,6 +13,10 @@ namespace Grok1Cluster.Coordinator.Local;
 /// <param name="Bytes">Their bytes.</param>
 public sealed record WorkerReady(string Id, int Pid, string Address, int Tiles, long Bytes);
 
+/// <summary>What a supervised worker prints while it loads.</summary>
+/// <param name="Loaded">Bytes that came into memory since the line before.</param>
+public sealed record WorkerLoaded(long Loaded);
+
 /// <summary>
 /// A worker process on this machine, child of this one. The child watches its standard input and ends when that closes, so
 /// it does not outlive this process however that ends.
@@ -21,6 +25,7 @@ public sealed class WorkerProcess : IAsyncDisposable
 {
     private static readonly TimeSpan StopTime = TimeSpan.FromSeconds(5);
     private const int KeptErrorLines = 20;
+    private const string LoadedPrefix = "{\"loaded\":";
 
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _errors = new();
@@ -40,6 +45,13 @@ public sealed class WorkerProcess : IAsyncDisposable
         process.BeginErrorReadLine();
     }
 
+    /// <summary>Ends with the process, whoever ended it, and has its exit code.</summary>
+    public async Task<int> WaitForEndAsync(CancellationToken cancel)
+    {
+        await _process.WaitForExitAsync(cancel);
+        return _process.ExitCode;
+    }
+
     /// <summary>What it printed when it was ready.</summary>
     public WorkerReady Ready { get; private set; } = null!;
 
@@ -47,11 +59,12 @@ public sealed class WorkerProcess : IAsyncDisposable
     /// <param name="program">Executable and first arguments.</param>
     /// <param name="arguments">The worker's flags.</param>
     /// <param name="onError">Told of each line on its standard error.</param>
+    /// <param name="loaded">Told of bytes that it has brought into memory.</param>
     /// <param name="cancel">Ends it.</param>
     /// <exception cref="ModelException">It ended with exit code 3.</exception>
     /// <exception cref="ResourceException">It ended with exit code 4.</exception>
     /// <exception cref="IOException">It ended otherwise.</exception>
-    public static async Task<WorkerProcess> StartAsync(IReadOnlyList<string> program, IEnumerable<string> arguments, Action<string> onError, CancellationToken cancel)
+    public static async Task<WorkerProcess> StartAsync(IReadOnlyList<string> program, IEnumerable<string> arguments, Action<string> onError, Action<long>? loaded, CancellationToken cancel)
     {
         var start = new ProcessStartInfo(program[0], program.Skip(1).Concat(arguments))
         {
@@ -62,9 +75,20 @@ public sealed class WorkerProcess : IAsyncDisposable
         var worker = new WorkerProcess(Process.Start(start) ?? throw new IOException($"{program[0]} did not start"), onError);
         try
         {
-            var line = await worker._process.StandardOutput.ReadLineAsync(cancel);
-            worker.Ready = line is null ? throw await worker.ExplainEndAsync() : JsonSerializer.Deserialize<WorkerReady>(line, JsonSerializerOptions.Web)!;
-            return worker;
+            var told = 0L;
+            while (await worker._process.StandardOutput.ReadLineAsync(cancel) is { } line)
+            {
+                if (!line.StartsWith(LoadedPrefix, StringComparison.Ordinal))
+                {
+                    worker.Ready = JsonSerializer.Deserialize<WorkerReady>(line, JsonSerializerOptions.Web)!;
+                    loaded?.Invoke(worker.Ready.Bytes - told);
+                    return worker;
+                }
+                var bytes = JsonSerializer.Deserialize<WorkerLoaded>(line, JsonSerializerOptions.Web)!.Loaded;
+                told += bytes;
+                loaded?.Invoke(bytes);
+            }
+            throw await worker.ExplainEndAsync();
         }
         catch
         {

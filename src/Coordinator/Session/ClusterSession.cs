@@ -30,6 +30,8 @@ public sealed class ClusterSession : IAsyncDisposable
     private static readonly TimeSpan DispatchSpin = TimeSpan.FromMicroseconds(50);
 
     private readonly Stack<object> _owned = new();
+    private DispatchTimes _times = null!;
+    private RemoteExpertDispatcher? _remote;
 
     private ClusterSession(ClusterSessionOptions options, ModelStore store) => (Options, Store) = (options, store);
 
@@ -53,6 +55,16 @@ public sealed class ClusterSession : IAsyncDisposable
 
     /// <summary>How long layers wait for their experts; null when the experts are computed in this process.</summary>
     public DispatchTimes? Times { get; private set; }
+
+    /// <summary>Tells an observer of every layer and every call from now on; before the engine is started.</summary>
+    public void Observe(IDispatchObserver observer)
+    {
+        _times.Observer = observer;
+        _remote?.Observer = observer;
+    }
+
+    /// <summary>Worker processes that were started here; null when there are none.</summary>
+    public LocalWorkers? LocalWorkers { get; private set; }
 
     /// <summary>Worker processes that were started here.</summary>
     public IReadOnlyList<int> LocalProcessIds { get; private set; } = [];
@@ -117,19 +129,21 @@ public sealed class ClusterSession : IAsyncDisposable
         Depth = ChooseDepth();
         var expertsHere = Options.WorkerAddresses.Count == 0;
         MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + kvBlocks * attention.KvBlockBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
+        Options.Progress?.Expect(weights.EveryStepBytes + (expertsHere ? ExpertBytes : 0));
         weights.Load(weightMemory);
-        IExpertDispatcher dispatcher;
+        Options.Progress?.Add(weights.EveryStepBytes);
         if (local)
         {
             var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
-            experts.Load(weightMemory);
-            dispatcher = experts;
+            experts.Load(weightMemory, Options.Progress is { } progress ? progress.Add : null);
+            _times = new DispatchTimes(experts);
         }
         else
         {
-            dispatcher = Times = new DispatchTimes(Own(await StartWorkersAsync(threads, note, cancel)));
+            _remote = Own(await StartWorkersAsync(threads, note, cancel));
+            _times = Times = new DispatchTimes(_remote);
         }
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, dispatcher, Options.Precision) { Depth = Depth });
+        Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision) { Depth = Depth });
         KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
 
@@ -144,7 +158,7 @@ public sealed class ClusterSession : IAsyncDisposable
         {
             var ids = WorkerIds.Numbered(Options.Workers);
             Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.AssumedLocal(ids)));
-            var started = Own(await LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
+            var started = LocalWorkers = Own(await Local.LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
             addresses = [.. started.Ready.Select(worker => worker.Address)];
             LocalProcessIds = [.. started.Ready.Select(worker => worker.Pid)];
         }
@@ -177,7 +191,7 @@ public sealed class ClusterSession : IAsyncDisposable
     private AutoInputs Inputs(Fleet fleet)
     {
         var bits = StoreCosts.WeightBits(Store.Config, Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count));
-        return new AutoInputs(StoreCosts.Of(Store.Config, bits, Options.Precision), fleet, Options.ConcurrencyTarget);
+        return new AutoInputs(StoreCosts.Of(Store.Config, bits, Options.Precision, Options.KvFormat), fleet, Options.ConcurrencyTarget);
     }
 
     private async Task<IReadOnlyList<WorkerConnection>> ConnectAsync(IReadOnlyList<string> addresses, CancellationToken cancel)

@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
@@ -39,6 +40,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Positions that the KV memory must hold at least where <see cref="KvMemory"/> is null.</summary>
     public int LeastKvPositions { get; init; }
+
+    /// <summary>Told how much of the weights is in memory; null: nobody.</summary>
+    public LoadProgress? Progress { get; init; }
 
     /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
     public int? PipelineDepth { get; init; }

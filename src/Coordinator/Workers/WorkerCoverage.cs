@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 
@@ -20,6 +21,10 @@ public static class WorkerCoverage
         if (!coverage.IsComplete)
             throw new PlanException($"the plan for {plan.Model} cannot be served by {workers.Count} workers", [$"{coverage.Describe()}; start the workers that hold them"]);
     }
+
+    /// <summary>What a running cluster lacks: the tiles of its plan that only lost workers held.</summary>
+    public static PlanCoverage Of(ClusterSession session) => session.Plan is not { } plan ? new PlanCoverage([])
+        : PlanCoverage.Of(plan, session.Workers.Where(worker => !worker.IsLost).ToDictionary(worker => worker.Id, worker => Held(plan, worker)));
 
     private static IReadOnlySet<TileId> Held(Plan plan, WorkerConnection worker)
     {

@@ -35,6 +35,7 @@ public sealed class ForwardPass : IDisposable
     private int[] _gatheredRows = [];
     private MicroBatch _current;
     private int _layer;
+    private int _partCount;
 
     /// <param name="store">The model.</param>
     /// <param name="weights">Its dense tensors.</param>
@@ -68,7 +69,7 @@ public sealed class ForwardPass : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(TokenBatch batch, ReadOnlySpan<int> logitRows, NativeBuffer<float> logits, CancellationToken cancel)
     {
-        var parts = Split(batch);
+        var parts = _partCount = Split(batch);
         for (_layer = 0; _layer < _config.LayerCount; _layer++)
             for (var part = 0; part < parts; part++)
             {
@@ -85,15 +86,22 @@ public sealed class ForwardPass : IDisposable
             _current = _parts[part];
             Combine(cancel);
         }
-        if (logitRows.Length == 0)
-            return;
-        if (parts == 1)
+        if (logitRows.Length > 0)
+            RunHead(logitRows, logits);
+    }
+
+    /// <summary>Computes logits for rows of the batch that ran last, for which it did not.</summary>
+    /// <param name="rows">Its rows, ascending.</param>
+    /// <param name="logits">[rows, VocabularySize] float32, overwritten.</param>
+    public void RunHead(ReadOnlySpan<int> rows, NativeBuffer<float> logits)
+    {
+        if (_partCount == 1)
         {
-            _head.Run(_parts[0].Residual, logitRows, logits);
+            _head.Run(_parts[0].Residual, rows, logits);
             return;
         }
         // First, because it may make room.
-        var gathered = Gather(logitRows, parts);
+        var gathered = Gather(rows, _partCount);
         _head.Run(_gathered, gathered, logits);
     }
 

@@ -6,7 +6,7 @@ namespace Grok1Cluster.Engine.Sampling;
 /// Chooses the tokens of one sequence. In this order (that of Hugging Face's <c>generate</c>; vLLM differs only in
 /// where it applies min-p):
 /// <list type="number">
-/// <item>repetition penalty, once for each token of the prompt and of what was generated (CTRL, arXiv 1909.05858);</item>
+/// <item>what <see cref="LogitAdjustment"/> does: bias, banned tokens, penalties;</item>
 /// <item>temperature: 0 takes the largest logit, the lowest id of equals, and ends here;</item>
 /// <item>top-k; of equal logits the lower ids remain;</item>
 /// <item>top-p over the probabilities that remain; the token that reaches the sum is kept;</item>
@@ -23,6 +23,7 @@ public sealed class Sampler
 
     private readonly SamplingOptions _options;
     private readonly SamplingWorkspace _workspace;
+    private readonly LogitAdjustment _adjustment;
     private readonly ulong _seed;
     private ulong _draws;
 
@@ -34,6 +35,7 @@ public sealed class Sampler
             throw new ArgumentException(string.Join("; ", errors), nameof(options));
         _options = options;
         _workspace = workspace;
+        _adjustment = new LogitAdjustment(options, workspace);
         Seed = options.Seed ?? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
         _seed = SplitMix64.At(Seed, 0); // so that neighbouring seeds start far apart
     }
@@ -43,18 +45,20 @@ public sealed class Sampler
 
     /// <summary>Chooses the next token.</summary>
     /// <param name="logits">[VocabularySize], not changed.</param>
-    /// <param name="history">Ids of the prompt and of what was generated; read only with a repetition penalty.</param>
+    /// <param name="prompt">Ids of the prompt; read only with a repetition penalty.</param>
+    /// <param name="generated">Ids generated so far; read only with a penalty.</param>
+    /// <param name="banned">Ids that must not be chosen now.</param>
     /// <exception cref="NonFiniteLogitException">A logit is NaN or infinite.</exception>
     /// <exception cref="ArgumentException">The logits have another length than the vocabulary, or the history an id outside it.</exception>
-    public int Sample(ReadOnlySpan<float> logits, ReadOnlySpan<int> history)
+    public int Sample(ReadOnlySpan<float> logits, ReadOnlySpan<int> prompt, ReadOnlySpan<int> generated, ReadOnlySpan<int> banned)
     {
         if (logits.Length != _workspace.VocabularySize)
             throw new ArgumentException($"{logits.Length} logits for a vocabulary of {_workspace.VocabularySize}", nameof(logits));
         var max = LogitMath.Max(logits);
         var scores = logits;
-        if (_options.RepetitionPenalty != 1)
+        if (_adjustment.Applies || banned.Length > 0)
         {
-            scores = Penalize(logits, history);
+            scores = _adjustment.Apply(logits, prompt, generated, banned);
             max = LogitMath.Max(scores);
         }
         if (_options.Temperature == 0)
@@ -68,29 +72,6 @@ public sealed class Sampler
 
     /// <summary>Neither top-k nor top-p: what remains need not be put in order.</summary>
     private bool KeepsAll => _options.TopP >= 1 && (_options.TopK == 0 || _options.TopK >= _workspace.VocabularySize);
-
-    private ReadOnlySpan<float> Penalize(ReadOnlySpan<float> logits, ReadOnlySpan<int> history)
-    {
-        foreach (var token in history)
-            if ((uint)token >= (uint)logits.Length)
-                throw new ArgumentOutOfRangeException(nameof(history), token, $"token id {token} is not in the vocabulary of {logits.Length}");
-
-        var scores = _workspace.Scores.AsSpan();
-        var seen = _workspace.Seen;
-        var penalty = _options.RepetitionPenalty;
-        logits.CopyTo(scores);
-        foreach (var token in history)
-        {
-            if (seen[token])
-                continue;
-            seen[token] = true;
-            var score = scores[token] > 0 ? scores[token] / penalty : scores[token] * penalty;
-            scores[token] = Math.Clamp(score, float.MinValue, float.MaxValue);
-        }
-        foreach (var token in history)
-            seen[token] = false;
-        return scores;
-    }
 
     private int DrawFromAll(Span<float> weights, double total, double uniform)
     {

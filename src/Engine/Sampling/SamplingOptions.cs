@@ -18,6 +18,15 @@ public sealed record SamplingOptions
     /// <summary>Divides positive logits of tokens seen before and multiplies negative ones; above 0, at most 100. Default 1: none.</summary>
     public float RepetitionPenalty { get; init; } = 1;
 
+    /// <summary>Taken from the logits of tokens that were generated before, once; -2 to 2. Default 0: none.</summary>
+    public float PresencePenalty { get; init; }
+
+    /// <summary>Taken from a token's logit for each time it was generated before; -2 to 2. Default 0: none.</summary>
+    public float FrequencyPenalty { get; init; }
+
+    /// <summary>Added to the logits of these tokens before anything else; -100 to 100. Default: none.</summary>
+    public IReadOnlyDictionary<int, float> LogitBias { get; init; } = new Dictionary<int, float>();
+
     /// <summary>The same seed, logits and history give the same tokens; null, the default, takes a random one.</summary>
     public ulong? Seed { get; init; }
 
@@ -35,6 +44,13 @@ public sealed record SamplingOptions
             errors.Add($"min-p must be from 0 to 1, not {MinP}");
         if (!(RepetitionPenalty is > 0 and <= 100))
             errors.Add($"repetition penalty must be above 0 and at most 100, not {RepetitionPenalty}");
+        if (!(PresencePenalty is >= -2 and <= 2))
+            errors.Add($"presence penalty must be from -2 to 2, not {PresencePenalty}");
+        if (!(FrequencyPenalty is >= -2 and <= 2))
+            errors.Add($"frequency penalty must be from -2 to 2, not {FrequencyPenalty}");
+        foreach (var (token, bias) in LogitBias)
+            if (token < 0 || !(bias is >= -100 and <= 100))
+                errors.Add($"logit bias of token {token} must be from -100 to 100, not {bias}");
         return errors;
     }
 }

@@ -1,7 +1,7 @@
 namespace Grok1Cluster.Engine.Sampling;
 
 /// <summary>
-/// Buffers for choosing one token, 17 bytes for each of the vocabulary. The samplers of all sequences whose tokens are
+/// Buffers for choosing one token, 20 bytes for each of the vocabulary. The samplers of all sequences whose tokens are
 /// chosen on one thread share one; nothing in it outlives a call.
 /// </summary>
 public sealed class SamplingWorkspace
@@ -12,12 +12,12 @@ public sealed class SamplingWorkspace
         Scores = new float[vocabularySize];
         Weights = new float[vocabularySize];
         Keys = new ulong[vocabularySize];
-        Seen = new bool[vocabularySize];
+        Counts = new int[vocabularySize];
     }
 
     public int VocabularySize => Scores.Length;
 
-    /// <summary>Logits after the repetition penalty.</summary>
+    /// <summary>Logits after bias and penalties.</summary>
     internal float[] Scores { get; }
 
     /// <summary>Probabilities but for a factor.</summary>
@@ -26,6 +26,6 @@ public sealed class SamplingWorkspace
     /// <summary>Tokens to be ordered, as <see cref="CandidateHeap"/> writes them.</summary>
     internal ulong[] Keys { get; }
 
-    /// <summary>Which tokens have been penalised; all false between calls.</summary>
-    internal bool[] Seen { get; }
+    /// <summary>How often each token has come; all 0 between calls.</summary>
+    internal int[] Counts { get; }
 }

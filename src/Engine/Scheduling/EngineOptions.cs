@@ -21,6 +21,10 @@ public sealed record EngineOptions
     [Range(1, 65_536)]
     public int MaxWaiting { get; init; } = 256;
 
+    /// <summary>Most tokens that a step guesses for a sequence from its own text (prompt lookup). Default 0: none.</summary>
+    [Range(0, 32)]
+    public int DraftTokens { get; init; }
+
     /// <summary>Told what happens; null: nobody.</summary>
     public IEngineObserver? Observer { get; init; }
 }

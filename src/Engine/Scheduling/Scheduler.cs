@@ -59,24 +59,42 @@ internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
 
     private void Admit()
     {
-        while (_running.Count < options.MaxRunning && _waiting.First is { Value: var next })
+        for (var node = _waiting.First; node is not null && _running.Count < options.MaxRunning;)
         {
-            // A first chunk must fit, or the sequence would push out those that run.
-            if (_running.Count > 0 && KvBlockPool.BlocksFor(Math.Min(next.Tokens.Length, options.MaxRows)) > pool.Available)
-                return;
-            _waiting.RemoveFirst();
-            next.CachedTokens = next.Kv.Adopt(next.Tokens);
-            CachedTokens += next.CachedTokens;
-            next.MarkAdmitted();
-            _running.Add(next);
+            var sequence = node.Value;
+            var following = node.Next;
+            if (sequence.Leader is not { PromptDone: false })
+            {
+                // A first chunk must fit, or the sequence would push out those that run.
+                if (_running.Count > 0 && KvBlockPool.BlocksFor(Math.Min(sequence.Tokens.Length, options.MaxRows)) > pool.Available)
+                    return;
+                _waiting.Remove(node);
+                CachedTokens += sequence.Start();
+                _running.Add(sequence);
+            }
+            node = following;
         }
     }
 
     private void ScheduleDecode()
     {
         for (var i = 0; i < _running.Count; i++)
-            if (_running[i].Pending == 1 && _step.Count < options.MaxRows)
-                TrySchedule(_running[i], 1);
+        {
+            var sequence = _running[i];
+            sequence.DropDrafts();
+            if (sequence.Pending == 1 && _step.Count < options.MaxRows && !TryScheduleDrafts(sequence))
+                TrySchedule(sequence, 1);
+        }
+    }
+
+    /// <summary>Guesses never cost another sequence its place: they are dropped when memory or rows are short.</summary>
+    private bool TryScheduleDrafts(Sequence sequence)
+    {
+        var drafts = options.DraftTokens == 0 || _step.Count + 1 + options.DraftTokens > options.MaxRows ? 0 : sequence.Draft();
+        if (drafts > 0 && sequence.Kv.TryReserve(1 + drafts))
+            return TrySchedule(sequence, 1 + drafts);
+        sequence.DropDrafts();
+        return false;
     }
 
     private void SchedulePrefill()

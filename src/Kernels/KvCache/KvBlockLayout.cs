@@ -45,6 +45,10 @@ public sealed unsafe class KvBlockLayout
         BlockBytes = checked(kvHeads * HeadBytes);
     }
 
+    /// <summary>The format where none is asked for.</summary>
+    /// <param name="exact">Whether results are to be those of float32 throughout.</param>
+    public static KvFormat FormatFor(bool exact) => exact ? KvFormat.Float32 : KvFormat.Bf16;
+
     public int KvHeads { get; }
 
     public int HeadDim { get; }

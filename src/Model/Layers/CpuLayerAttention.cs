@@ -39,11 +39,11 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
     /// <param name="weights">The coordinator's tensors.</param>
     /// <param name="pool">Where the work runs.</param>
     /// <param name="exact">float32 activations, or int8 activation blocks.</param>
-    /// <param name="kvFormat">Element type of the KV cache; null: float32 if exact, else bfloat16.</param>
+    /// <param name="kvFormat">Element type of the KV cache; null: <see cref="KvBlockLayout.FormatFor"/>.</param>
     public CpuLayerAttention(Grok1Config config, DenseWeights weights, ComputePool pool, bool exact, KvFormat? kvFormat = null)
     {
         (_config, _weights, _pool) = (config, weights, pool);
-        _kv = new KvBlockLayout(config.KeyValueHeadCount, config.HeadDim, kvFormat ?? (exact ? KvFormat.Float32 : KvFormat.Bf16));
+        _kv = new KvBlockLayout(config.KeyValueHeadCount, config.HeadDim, kvFormat ?? KvBlockLayout.FormatFor(exact));
         _attention = new PagedAttention(new AttentionShape(_kv, config.QueryHeadCount, config.AttentionMultiplier, config.AttentionSoftCap));
         _rope = new RopeTable(config.HeadDim, config.RopeTheta, config.MaxSequenceLength);
         var format = PanelProduct.ActivationsFor(weights.Layout.Format, exact);

@@ -139,8 +139,8 @@ public class SamplerTests
         for (var i = 0; i < 200; i++)
         {
             foreach (var other in others)
-                other.Sample(Logits, [0, 1]);
-            among.Add(one.Sample(Logits, []));
+                other.Sample(Logits, [0, 1], [], []);
+            among.Add(one.Sample(Logits, [], [], []));
         }
         Assert.Equal(alone, among);
     }
@@ -182,10 +182,10 @@ public class SamplerTests
     public void Logits_of_another_length_and_history_outside_the_vocabulary_are_refused()
     {
         var sampler = new Sampler(new() { RepetitionPenalty = 2, Temperature = 0 }, new SamplingWorkspace(3));
-        Assert.Contains("4 logits for a vocabulary of 3", Assert.Throws<ArgumentException>(() => sampler.Sample(new float[4], [])).Message);
+        Assert.Contains("4 logits for a vocabulary of 3", Assert.Throws<ArgumentException>(() => sampler.Sample(new float[4], [], [], [])).Message);
         foreach (var id in new[] { -1, 3, int.MaxValue })
-            Assert.Contains($"token id {id} ", Assert.Throws<ArgumentOutOfRangeException>(() => sampler.Sample(new float[3], [0, id])).Message);
-        Assert.Equal(0, sampler.Sample([2, 1, 1.5f], [1])); // the refused call left nothing behind
+            Assert.Contains($"token id {id} ", Assert.Throws<ArgumentOutOfRangeException>(() => sampler.Sample(new float[3], [0, id], [], [])).Message);
+        Assert.Equal(0, sampler.Sample([2, 1, 1.5f], [1], [], [])); // the refused call left nothing behind
     }
 
     [Fact]
@@ -197,24 +197,24 @@ public class SamplerTests
         var samplers = all.Select(options => new Sampler(options, workspace)).ToArray();
         int[] history = [1, 2, 3, 2, 1];
         foreach (var sampler in samplers)
-            sampler.Sample(logits, history);
+            sampler.Sample(logits, history, [], []);
         var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < 100; i++)
             foreach (var sampler in samplers)
-                sampler.Sample(logits, history);
+                sampler.Sample(logits, history, [], []);
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 
     private static int Sample(SamplingOptions options, float[] logits, params int[] history) =>
-        new Sampler(options, new SamplingWorkspace(logits.Length)).Sample(logits, history);
+        new Sampler(options, new SamplingWorkspace(logits.Length)).Sample(logits, history, [], []);
 
-    private static List<int> Draw(Sampler sampler, int count) => [.. Enumerable.Range(0, count).Select(_ => sampler.Sample(Logits, []))];
+    private static List<int> Draw(Sampler sampler, int count) => [.. Enumerable.Range(0, count).Select(_ => sampler.Sample(Logits, [], [], []))];
 
     /// <summary>The tokens that come up, in order of id.</summary>
     private static int[] Drawn(SamplingOptions options, float[] logits, int draws = 2000)
     {
         var sampler = new Sampler(options with { Seed = options.Seed ?? 5 }, new SamplingWorkspace(logits.Length));
-        return [.. Enumerable.Range(0, draws).Select(_ => sampler.Sample(logits, [])).Distinct().Order()];
+        return [.. Enumerable.Range(0, draws).Select(_ => sampler.Sample(logits, [], [], [])).Distinct().Order()];
     }
 
     private static List<int> KeptByFullSort(SamplingOptions options, float[] logits)
@@ -241,7 +241,7 @@ public class SamplerTests
         var sampler = new Sampler(options with { Seed = 2024 }, new SamplingWorkspace(logits.Length));
         var counts = new int[logits.Length];
         for (var i = 0; i < Draws; i++)
-            counts[sampler.Sample(logits, history)]++;
+            counts[sampler.Sample(logits, history, [], [])]++;
         var chiSquare = 0.0;
         for (var token = 0; token < counts.Length; token++)
         {

@@ -23,7 +23,7 @@ public sealed class ScriptProcess : IAsyncDisposable
 
     /// <summary>Runs a script in Node.</summary>
     public static ScriptProcess Node(string script, params string[] arguments) =>
-        new(new ProcessStartInfo("node", [PathOf(script), .. arguments]) { Environment = { ["NODE_PATH"] = Interop.Node.Modules } });
+        new(new ProcessStartInfo("node", [PathOf(script), .. arguments]) { Environment = { ["NODE_PATH"] = NodeFactAttribute.Package.Modules } });
 
     /// <summary>The next line that the script prints.</summary>
     public async Task<string> ReadLineAsync()

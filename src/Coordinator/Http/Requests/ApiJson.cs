@@ -1,8 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
-namespace Grok1Cluster.Coordinator.Http;
+namespace Grok1Cluster.Coordinator.Http.Requests;
 
 /// <summary>JSON as OpenAI's API has it: snake_case, text readable.</summary>
 internal static class ApiJson
@@ -11,7 +10,6 @@ internal static class ApiJson
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         MaxDepth = 16,
     };
 }

@@ -1,0 +1,49 @@
+using System.CommandLine;
+using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cli.Verbs;
+using Grok1Cluster.Coordinator.Hosting;
+using Grok1Cluster.Coordinator.Logging;
+using Grok1Cluster.Coordinator.Session;
+using Grok1Cluster.Coordinator.Tracing;
+
+namespace Grok1Cluster.Cli.Options;
+
+/// <summary>The flags of a coordinator that serves: where it listens, what it tells, how it ends.</summary>
+internal sealed class ServeOptions
+{
+    private readonly ApiFlags _api = new();
+
+    private readonly SettingOption<double> _drainTime = new(
+        "--drain-time", "serve:drain_time", TextFormats.Real(0, 86_400), 20, "seconds that running requests have to finish after a signal");
+
+    private readonly SettingOption<LogFormat> _logFormat = new(
+        "--log-format", "serve:log_format", TextFormats.Choice<LogFormat>(), LogFormat.Text, "json: one object a line on stderr, requests included; never a prompt");
+
+    private readonly SettingOption<string?> _otlpEndpoint = new(
+        "--otlp-endpoint", "serve:otlp_endpoint", TextFormats.HttpUrl, null, "send traces to this OpenTelemetry collector, such as http://localhost:4318 (default: none)");
+
+    private readonly SettingOption<double> _traceRatio = new(
+        "--trace-ratio", "serve:trace_ratio", TextFormats.Real(0, 1), 0.01, "share of the requests that are traced, unless their traceparent header says it");
+
+    public void AddTo(Command command)
+    {
+        _api.AddTo(command);
+        foreach (var option in new Option[] { _drainTime, _logFormat, _otlpEndpoint, _traceRatio })
+            command.Add(option);
+    }
+
+    /// <exception cref="UsageException">What is wrong with the API's settings, all of it.</exception>
+    public CoordinatorHostOptions Read(VerbContext context, ClusterSessionOptions session)
+    {
+        return new CoordinatorHostOptions
+        {
+            Session = session,
+            Api = _api.Read(context),
+            Engine = _api.ReadEngine(context),
+            DrainTime = TimeSpan.FromSeconds(context.Get(_drainTime)),
+            LogFormat = context.Get(_logFormat),
+            Traces = context.Get(_otlpEndpoint) is { } endpoint ? new OtlpOptions { Endpoint = new Uri(endpoint), SampleRatio = context.Get(_traceRatio) } : null,
+        };
+    }
+}

@@ -1,0 +1,73 @@
+using Grok1Cluster.Engine.Scheduling;
+using Microsoft.Extensions.Logging;
+
+namespace Grok1Cluster.Coordinator.Logging;
+
+/// <summary>Everything that a coordinator logs, each with its id. There is no prompt and no generated text among it.</summary>
+public sealed partial class CoordinatorLog
+{
+    /// <summary>Category of what happens to the cluster; also the dashboard's list of events.</summary>
+    public const string ClusterCategory = "cluster";
+
+    /// <summary>Category of what happens to each request.</summary>
+    public const string RequestCategory = "request";
+
+    private readonly ILogger _cluster;
+    private readonly ILogger _requests;
+
+    public CoordinatorLog(ILoggerFactory factory) =>
+        (_cluster, _requests) = (factory.CreateLogger(ClusterCategory), factory.CreateLogger(RequestCategory));
+
+    public void Note(string text) => Note(_cluster, text);
+
+    public void Loading(string model, string url) => Loading(_cluster, model, url);
+
+    public void Serving(string model, string url) => Serving(_cluster, model, url);
+
+    public void Draining(int requests, double seconds) => Draining(_cluster, requests, seconds);
+
+    public void NotDrained(int requests) => NotDrained(_cluster, requests);
+
+    public void Stopping() => Stopping(_cluster);
+
+    public void WorkerLost(string worker, string address) => WorkerLost(_cluster, worker, address);
+
+    public void WorkerEnded(string worker, int process, int code) => WorkerEnded(_cluster, worker, process, code);
+
+    public void HttpRequest(string requestId, string method, string route, int status, double seconds) => HttpRequest(_requests, requestId, method, route, status, seconds);
+
+    public void SequenceEnded(SequenceTimes sequence, SequenceOutcome outcome, double queueSeconds, double firstTokenSeconds, double seconds) => SequenceEnded(
+        _requests, outcome, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, queueSeconds, firstTokenSeconds, seconds,
+        sequence.Trace.TraceId == default ? "" : sequence.Trace.TraceId.ToString());
+
+    [LoggerMessage(1, LogLevel.Information, "{Text}", EventName = "note")]
+    private static partial void Note(ILogger logger, string text);
+
+    [LoggerMessage(2, LogLevel.Information, "loading {Model}; {Url} answers 503 until it is ready", EventName = "loading")]
+    private static partial void Loading(ILogger logger, string model, string url);
+
+    [LoggerMessage(3, LogLevel.Information, "serving {Model} on {Url}", EventName = "serving")]
+    private static partial void Serving(ILogger logger, string model, string url);
+
+    [LoggerMessage(4, LogLevel.Information, "draining: {Requests} requests run, at most {Seconds} s", EventName = "draining")]
+    private static partial void Draining(ILogger logger, int requests, double seconds);
+
+    [LoggerMessage(5, LogLevel.Warning, "{Requests} requests were not finished in time", EventName = "not_drained")]
+    private static partial void NotDrained(ILogger logger, int requests);
+
+    [LoggerMessage(6, LogLevel.Information, "stopping", EventName = "stopping")]
+    private static partial void Stopping(ILogger logger);
+
+    [LoggerMessage(10, LogLevel.Error, "worker {Worker} at {Address} is lost", EventName = "worker_lost")]
+    private static partial void WorkerLost(ILogger logger, string worker, string address);
+
+    [LoggerMessage(11, LogLevel.Error, "worker {Worker} (process {Process}) ended with exit code {Code}", EventName = "worker_ended")]
+    private static partial void WorkerEnded(ILogger logger, string worker, int process, int code);
+
+    [LoggerMessage(20, LogLevel.Information, "{Method} {Route} {Status} in {Seconds} s, request {RequestId}", EventName = "http_request")]
+    private static partial void HttpRequest(ILogger logger, string requestId, string method, string route, int status, double seconds);
+
+    [LoggerMessage(21, LogLevel.Information, "{Outcome}: {PromptTokens} prompt tokens ({CachedTokens} cached), {GeneratedTokens} generated; queued {QueueSeconds} s, first token after {FirstTokenSeconds} s, ended after {Seconds} s; trace {TraceId}", EventName = "sequence_ended")]
+    private static partial void SequenceEnded(
+        ILogger logger, SequenceOutcome outcome, int promptTokens, int cachedTokens, int generatedTokens, double queueSeconds, double firstTokenSeconds, double seconds, string traceId);
+}
