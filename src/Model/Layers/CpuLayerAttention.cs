@@ -73,8 +73,11 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
         _product.Add(_weights.Packed(TensorRole.Value, layer), _value.Pointer);
         _product.Run(_pool, _input);
         _pool.Run(_storeJob, batch.Rows);
-        foreach (var run in batch.Runs)
+        for (var index = 0; index < batch.Runs.Count; index++)
+        {
+            var run = batch.Runs[index];
             _attention.Add(run.Start, run.Rows, batch.Blocks.Slice(run.FirstBlock, run.BlockCount), LayerOffset);
+        }
         _attention.Run(_pool, _query.Pointer, _query.Stride, _heads.Pointer, _heads.Stride);
         _pool.Run(_quantiseJob, batch.Rows);
         _product.Add(_weights.Packed(TensorRole.AttentionOutput, layer), _output.Pointer);
