@@ -102,6 +102,33 @@ public class AttentionTests
         }
     }
 
+    [Fact]
+    public unsafe void A_batch_no_larger_than_one_before_allocates_nothing()
+    {
+        const int Positions = Attention.SplitTokens + 40;
+        var shape = Shape(16, 6, KvFormat.Int8);
+        using var cache = new KvCacheFixture(shape.Kv, Positions, 12);
+        using var pool = new ComputePool(1, spin: false);
+        using var attention = new PagedAttention(shape);
+        int stride = 2 * shape.GroupDim;
+        var (queries, output) = (new float[21 * stride], new float[21 * stride]);
+        fixed (float* q = queries)
+        fixed (float* y = output)
+        {
+            Step(q, y);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Step(q, y);
+            Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        }
+
+        void Step(float* q, float* y)
+        {
+            attention.Add(Positions - 1, 1, cache.Blocks, 0);
+            attention.Add(500, 20, cache.Blocks, 0);
+            attention.Run(pool, q, stride, y, stride);
+        }
+    }
+
     [Theory]
     [InlineData(KvFormat.Float32)]
     [InlineData(KvFormat.Bf16)]
