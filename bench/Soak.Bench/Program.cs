@@ -5,13 +5,16 @@ using Grok1Cluster.Engine.Scheduling;
 using Grok1Cluster.Soak.Bench;
 using Grok1Cluster.TestKit;
 
-// Sequences of mixed lengths that join and are cancelled at random: every token is compared, and nothing may be left.
-//   dotnet run -c Release --project bench/Soak.Bench -- [--model demo] [--workers 2] [--plan auto] [--minutes 3] [--sequences 32]
+// Sequences of mixed lengths that join and are cancelled at random: every token is compared, and nothing may be left. In
+// this process's engine, or with --http as streams from a server process.
+//   dotnet run -c Release --project bench/Soak.Bench -- [--model demo] [--workers 2] [--plan auto] [--minutes 3] [--sequences 32] [--http]
 string Option(string name, string otherwise) => Array.IndexOf(args, $"--{name}") is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : otherwise;
 
 var given = Option("model", "demo");
 var model = Directory.Exists(given) ? Path.GetFullPath(given) : Path.Combine(Repository.Root, "models", given);
 var (minutes, sequences) = (double.Parse(Option("minutes", "3")), int.Parse(Option("sequences", "32")));
+if (args.Contains("--http"))
+    return await new HttpSoak(model, int.Parse(Option("workers", "2")), sequences).RunAsync(TimeSpan.FromMinutes(minutes));
 await using var session = await ClusterSession.StartAsync(new ClusterSessionOptions
 {
     StorePath = model,
