@@ -22,6 +22,7 @@ internal static class ClusterStarter
         MemoryLimit = settings.MemoryLimitBytes,
         KvMemory = settings.KvMemoryBytes,
         PipelineDepth = settings.PipelineDepth,
+        LostWorkerTimeout = settings.LostWorkerTimeout,
         Weights = settings.Weights,
         SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
     };
@@ -32,6 +33,8 @@ internal static class ClusterStarter
         var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
         if (session.Workers.Count > 0)
             context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
+        if (session.WorkerPool is { } pool)
+            pool.Changed += link => context.Output.Note($"worker {link.Id} at {link.Connection.Address} is {(link.IsReady ? "back" : "lost")}");
         return session;
     }
 }

@@ -24,7 +24,6 @@ public sealed class StatusSampler : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _lock = new();
     private readonly Queue<ClusterStatus> _history = new();
-    private readonly HashSet<string> _lost = [];
     private readonly WorkerProbe _probe = new();
     private readonly Task _running;
     private CoordinatorServices? _services;
@@ -85,7 +84,6 @@ public sealed class StatusSampler : IAsyncDisposable
         {
             while (await timer.WaitForNextTickAsync(_stopping.Token))
             {
-                ReportLost();
                 await _probe.AskAsync(Services?.Session.Workers ?? [], _stopping.Token);
                 Publish(Look());
             }
@@ -119,13 +117,6 @@ public sealed class StatusSampler : IAsyncDisposable
             (waiting, _next) = (_next, NewSource());
         }
         waiting.TrySetResult(status);
-    }
-
-    private void ReportLost()
-    {
-        foreach (var worker in Services?.Session.Workers ?? [])
-            if (worker.IsLost && _lost.Add(worker.Id))
-                _log.WorkerLost(worker.Id, worker.Address);
     }
 
     private ClusterStatus Look()
