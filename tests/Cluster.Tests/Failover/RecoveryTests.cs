@@ -1,0 +1,63 @@
+using Grok1Cluster.Cluster.Tests.Processes;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Session;
+using Grok1Cluster.Engine.Kv;
+using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Model.Layers;
+
+namespace Grok1Cluster.Cluster.Tests.Failover;
+
+/// <summary>A step whose bundles were answered by other calls than planned has the same bits.</summary>
+public sealed class RecoveryTests(ModelFixture models) : IClassFixture<ModelFixture>
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task Bundles_that_a_second_call_answers_are_added_at_their_place_in_the_plan(int depth)
+    {
+        var path = models.Golden("tiny-a");
+        var plan = Path.GetTempFileName();
+        var hosts = new List<ExpertWorkerHost>();
+        try
+        {
+            foreach (var id in WorkerIds.Numbered(3))
+                hosts.Add(await ExpertWorkerHost.StartAsync(new ExpertWorkerOptions { Id = id, ModelPath = path, Threads = 1 }, _ => { }, CancellationToken.None));
+            await using var session = await ClusterSession.StartAsync(new ClusterSessionOptions
+            {
+                StorePath = path, WorkerAddresses = [.. hosts.Select(host => host.Address.ToString())], Threads = 1, PipelineDepth = depth, Plan = PlanRequest.Parse("whole"),
+            }, _ => { }, CancellationToken.None);
+            // The same cluster, told that everybody may stand in for everybody.
+            var everybody = session.Plan! with { Bundles = [.. session.Plan.Bundles.Select(bundle => bundle with { Workers = [.. bundle.Workers, .. session.Plan.HoldingWorkers().Except(bundle.Workers)] })] };
+            PlanFile.Save(plan, everybody);
+            await using var replicated = await ClusterSession.StartAsync(session.Options with { Plan = PlanRequest.Parse(plan) }, _ => { }, CancellationToken.None);
+            var expected = Logits(session);
+            Assert.Equal(expected, Logits(replicated));
+            // Its connections break under the session's feet; the first step finds that out by sending.
+            await hosts[1].DisposeAsync();
+            Assert.Equal(expected, Logits(replicated));
+            await hosts[0].DisposeAsync();
+            Assert.Equal(expected, Logits(replicated));
+        }
+        finally
+        {
+            foreach (var host in hosts)
+                await host.DisposeAsync();
+            File.Delete(plan);
+        }
+    }
+
+    /// <summary>Of a prompt of a few tokens.</summary>
+    private static float[] Logits(ClusterSession session)
+    {
+        using var kv = new SequenceKv(session.KvPool);
+        int[] tokens = [3, 9, 27, 81, 200, 41, 7];
+        Assert.True(kv.TryReserve(tokens.Length));
+        var batch = new TokenBatch();
+        batch.Add(tokens, 0, kv.Blocks);
+        var vocabulary = session.Store.Config.VocabularySize;
+        using var logits = new NativeBuffer<float>(vocabulary);
+        session.Forward.Run(batch, [tokens.Length - 1], logits, CancellationToken.None);
+        return logits.Slice(0, vocabulary).ToArray();
+    }
+}
