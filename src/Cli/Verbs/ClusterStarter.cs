@@ -34,7 +34,9 @@ internal static class ClusterStarter
         if (session.Workers.Count > 0)
             context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
         if (session.WorkerPool is { } pool)
-            pool.Changed += link => context.Output.Note($"worker {link.Id} at {link.Connection.Address} is {(link.IsReady ? "back" : "lost")}");
+            pool.Changed += link => context.Output.Note(link.IsReady
+                ? $"worker {link.Id} (process {link.Connection.Description.ProcessId}) is back"
+                : $"worker {link.Id} at {link.Connection.Address} is lost");
         return session;
     }
 }

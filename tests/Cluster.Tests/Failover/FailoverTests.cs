@@ -7,6 +7,7 @@ using Grok1Cluster.TestKit;
 namespace Grok1Cluster.Cluster.Tests.Failover;
 
 /// <summary>Workers that die, stop and come back while a text is generated, which is the same as if nothing had happened.</summary>
+[Collection(nameof(Alone))]
 public sealed class FailoverTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     private const int SigKill = 9, SigCont = 18, SigStop = 19;
