@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Coordinator.Workers;
@@ -78,6 +79,7 @@ internal sealed class DispatchWorkers
     }
 
     /// <summary>Sends a call that was filled.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Send(LayerFlight flight, WorkerCall call, WorkerConnection connection)
     {
         call.Frame.Weights = _fingerprint;
@@ -87,6 +89,7 @@ internal sealed class DispatchWorkers
     }
 
     /// <summary>Sends the calls of a flight that was begun; a worker that was lost in between answers with a fault.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void SendAll(LayerFlight flight)
     {
         for (var route = 0; route < flight.Routes.Routes.Count; route++)
@@ -101,6 +104,7 @@ internal sealed class DispatchWorkers
     public bool IsLate(WorkerCall call) => _durations[call.Route.Worker].Deadline(call.Rows) is { } deadline && call.Waiting >= deadline;
 
     /// <summary>How long a flight may take before its calls have to be looked at.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public TimeSpan Patience(LayerFlight flight)
     {
         var patience = CallTimeout;
@@ -113,5 +117,5 @@ internal sealed class DispatchWorkers
     public DispatchOutcomes Outcomes(WorkerCall call) => _links[call.Route.Worker]!.Outcomes;
 
     /// <summary>A worker for a message.</summary>
-    public string Describe(int worker) => _links[worker] is { } link ? $"{link.Id} at {link.Connection.Address}" : _plan.Workers[worker];
+    public string Describe(int worker) => _links[worker]?.Describe() ?? _plan.Workers[worker];
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Engine.Dispatch;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
@@ -40,6 +41,7 @@ internal sealed class LayerFlight(int width, TimeSpan spin)
     public bool IsFree { get; private set; } = true;
 
     /// <summary>Makes a call for each route. None is sent yet, because the first to end would end the flight.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Begin(ExpertBatch batch, LayerRoutes routes)
     {
         (Batch, Routes, IsFree) = (batch, routes, false);
@@ -74,15 +76,19 @@ internal sealed class LayerFlight(int width, TimeSpan spin)
             _news.Set();
     }
 
-    /// <summary>Something else happened that whoever waits wants to look at.</summary>
-    public void Wake() => _news.Set();
+    /// <summary>A worker was lost or is back; news only where something is to be mended.</summary>
+    public void Wake()
+    {
+        if (Volatile.Read(ref _disturbed))
+            _news.Set();
+    }
 
     /// <summary>From now on every call that ends is news, and so is what happened before.</summary>
     public void Disturb()
     {
         Volatile.Write(ref _disturbed, true);
         _news.Reset();
-        // A call that ended without seeing the line above is seen by whoever looks at the calls after this one.
+        // What happened without seeing the first line is seen by whoever looks at calls and workers after this one.
         Interlocked.MemoryBarrier();
     }
 

@@ -21,6 +21,7 @@ public sealed class WorkerLink : IAsyncDisposable
     private readonly Task _running;
     private CancellationTokenSource _attempt = new();
     private string _address;
+    private string? _obstacle;
     private Session _session;
 
     /// <param name="connection">The first; owned from now on.</param>
@@ -46,6 +47,13 @@ public sealed class WorkerLink : IAsyncDisposable
 
     /// <summary>What had to be done because of this worker.</summary>
     public DispatchOutcomes Outcomes { get; } = new();
+
+    /// <summary>For a message: id, address, and what stands in the way of a lost worker's return, where that is known.</summary>
+    internal string Describe()
+    {
+        lock (_gate)
+            return $"{Id} at {_address}{(_obstacle is null ? "" : $" ({_obstacle})")}";
+    }
 
     /// <summary>The connection to ask for a bundle now; null where the worker is lost or lacks some of it.</summary>
     internal WorkerConnection? For(Bundle bundle)
@@ -82,6 +90,7 @@ public sealed class WorkerLink : IAsyncDisposable
                 _changed(this);
                 var session = await ReconnectAsync();
                 Volatile.Write(ref _session, session);
+                SetObstacle(null);
                 await broken.DisposeAsync();
                 _changed(this);
             }
@@ -106,11 +115,13 @@ public sealed class WorkerLink : IAsyncDisposable
                 var connection = await WorkerConnection.ConnectAsync(address, either.Token);
                 if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
                     return new Session(connection, WorkerCoverage.Held(_plan, connection));
+                SetObstacle(connection.Id == Id ? "it came back with other weights" : $"{connection.Id} answers there");
                 await connection.DisposeAsync();
             }
             catch (RpcException)
             {
                 // Not there yet.
+                SetObstacle(null);
             }
             catch (OperationCanceledException) when (moved.IsCancellationRequested && !_closing.IsCancellationRequested)
             {
@@ -120,6 +131,12 @@ public sealed class WorkerLink : IAsyncDisposable
             await Task.Delay(pause, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             _closing.Token.ThrowIfCancellationRequested();
         }
+    }
+
+    private void SetObstacle(string? obstacle)
+    {
+        lock (_gate)
+            _obstacle = obstacle;
     }
 
     /// <summary>A connection and what can be asked for on it.</summary>

@@ -1,10 +1,7 @@
 using Grok1Cluster.Cluster.Tests.Processes;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Session;
-using Grok1Cluster.Engine.Kv;
 using Grok1Cluster.ExpertWorker;
-using Grok1Cluster.Kernels.Memory;
-using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cluster.Tests.Failover;
 
@@ -31,13 +28,13 @@ public sealed class RecoveryTests(ModelFixture models) : IClassFixture<ModelFixt
             var everybody = session.Plan! with { Bundles = [.. session.Plan.Bundles.Select(bundle => bundle with { Workers = [.. bundle.Workers, .. session.Plan.HoldingWorkers().Except(bundle.Workers)] })] };
             PlanFile.Save(plan, everybody);
             await using var replicated = await ClusterSession.StartAsync(session.Options with { Plan = PlanRequest.Parse(plan) }, _ => { }, CancellationToken.None);
-            var expected = Logits(session);
-            Assert.Equal(expected, Logits(replicated));
+            var expected = OneStep.Logits(session);
+            Assert.Equal(expected, OneStep.Logits(replicated));
             // Its connections break under the session's feet; the first step finds that out by sending.
             await hosts[1].DisposeAsync();
-            Assert.Equal(expected, Logits(replicated));
+            Assert.Equal(expected, OneStep.Logits(replicated));
             await hosts[0].DisposeAsync();
-            Assert.Equal(expected, Logits(replicated));
+            Assert.Equal(expected, OneStep.Logits(replicated));
         }
         finally
         {
@@ -45,19 +42,5 @@ public sealed class RecoveryTests(ModelFixture models) : IClassFixture<ModelFixt
                 await host.DisposeAsync();
             File.Delete(plan);
         }
-    }
-
-    /// <summary>Of a prompt of a few tokens.</summary>
-    private static float[] Logits(ClusterSession session)
-    {
-        using var kv = new SequenceKv(session.KvPool);
-        int[] tokens = [3, 9, 27, 81, 200, 41, 7];
-        Assert.True(kv.TryReserve(tokens.Length));
-        var batch = new TokenBatch();
-        batch.Add(tokens, 0, kv.Blocks);
-        var vocabulary = session.Store.Config.VocabularySize;
-        using var logits = new NativeBuffer<float>(vocabulary);
-        session.Forward.Run(batch, [tokens.Length - 1], logits, CancellationToken.None);
-        return logits.Slice(0, vocabulary).ToArray();
     }
 }
