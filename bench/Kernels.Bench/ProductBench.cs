@@ -18,7 +18,7 @@ internal static unsafe class ProductBench
     {
         foreach (var format in (WeightFormat[])[WeightFormat.Int8, WeightFormat.Int4])
         {
-            Measure(pool, format, WideColumns, [1, 2, 3, 4, 5, 6, 8]);
+            Measure(pool, format, WideColumns, [1, 2, 3, 4, 5, 6, 7, 8]);
             Measure(pool, format, ExpertColumns, [8, 16, 64, 512]);
         }
     }

@@ -35,7 +35,7 @@ public class AttentionBenchmark
             _kv.StoreValue(_blocks[position / KvBlockLayout.Tokens], position % KvBlockLayout.Tokens, Numbers.Floats(HeadDim, 2 * position + 1));
         }
         _queries = Numbers.Floats(Rows * Group * HeadDim);
-        _scratch = new float[_shape.ScratchLength(Rows, Context)];
+        _scratch = new float[_shape.ScratchLength(Rows)];
         _output = new float[_queries.Length];
     }
 

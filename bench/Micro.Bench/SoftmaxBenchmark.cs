@@ -3,7 +3,7 @@ using Grok1Cluster.Kernels.Ops;
 
 namespace Grok1Cluster.Micro.Bench;
 
-/// <summary>Scores of a query head: soft cap, then softmax.</summary>
+/// <summary>Scores of a query head: softmax.</summary>
 public class SoftmaxBenchmark
 {
     private float[] _scores = [];
@@ -16,7 +16,4 @@ public class SoftmaxBenchmark
 
     [Benchmark]
     public void ApplySoftmax() => Softmax.Apply(_scores);
-
-    [Benchmark]
-    public void ApplySoftCap() => SoftCap.Apply(_scores, 0.088f, 30);
 }

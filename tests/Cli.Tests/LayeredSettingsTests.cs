@@ -5,6 +5,7 @@ using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
 
@@ -40,9 +41,9 @@ public sealed class LayeredSettingsTests : IDisposable
     public void Every_flag_is_read()
     {
         var (cluster, sampling) = Read("{}",
-            "--model", "store", "--workers", "0", "--plan", "whole", "--precision", "exact", "--threads", "3", "--memory-limit", "16GiB", "--kv-memory", "1GB", "--concurrency-target", "8", "--weight-pages", "mapped", "--lock-memory", "--numa-spread", "--pipeline-depth", "2",
+            "--model", "store", "--workers", "0", "--plan", "whole", "--precision", "exact", "--threads", "3", "--memory-limit", "16GiB", "--kv-memory", "1GB", "--kv-format", "int8", "--concurrency-target", "8", "--weight-pages", "mapped", "--lock-memory", "--numa-spread", "--pipeline-depth", "2",
             "--max-tokens", "5", "--temperature", "0", "--top-k", "40", "--top-p", "0.9", "--min-p", "0.05", "--repetition-penalty", "1.1", "--seed", "18446744073709551615", "--ignore-eos");
-        Assert.Equal(new ClusterSettings("store", 0, [], new PlanRequest(PlanKind.Whole), Precision.Exact, 3, 16L << 30, 1_000_000_000, 8, new WeightMemory(WeightPages.Mapped, Locked: true), true, 2), cluster with { WorkerAddresses = [] });
+        Assert.Equal(new ClusterSettings("store", 0, [], new PlanRequest(PlanKind.Whole), Precision.Exact, 3, 16L << 30, 1_000_000_000, 8, new WeightMemory(WeightPages.Mapped, Locked: true), true, 2, KvFormat.Int8), cluster with { WorkerAddresses = [] });
         Assert.Equal(new SamplingSettings(5, 0, 40, 0.9, 0.05, 1.1, ulong.MaxValue, true), sampling);
     }
 

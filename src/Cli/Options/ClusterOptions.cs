@@ -3,6 +3,7 @@ using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
@@ -21,9 +22,10 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="PipelineDepth">Micro-batches of a step; null is what gains most.</param>
 /// <param name="LostWorkerTimeout">How long a lost worker is waited for.</param>
 /// <param name="SpreadOverNumaNodes">Whether the workers are dealt to the NUMA nodes in turn.</param>
+/// <param name="KvFormat">Element type of the KV cache; null chooses by the precision.</param>
 internal sealed record ClusterSettings(
     string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes,
-    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout);
+    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout, KvFormat? KvFormat = null);
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
@@ -55,6 +57,9 @@ internal sealed class ClusterOptions
     private readonly SettingOption<long?> _kvMemory = new(
         "--kv-memory", "cluster:kv_memory", TextFormats.Optional(TextFormats.Bytes), null, "memory for the KV cache (default: enough for one full context)");
 
+    private readonly SettingOption<KvFormat?> _kvFormat = new(
+        "--kv-format", "cluster:kv_format", TextFormats.KvFormat, null, "element type of the KV cache (default: auto, bf16 in fast, f32 in exact)");
+
     private readonly SettingOption<bool> _numaSpread = new(
         "--numa-spread", "cluster:numa_spread", TextFormats.Flag, false, "deal the workers started here to the NUMA nodes in turn");
 
@@ -85,7 +90,7 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _pipelineDepth, _lostWorkerTimeout, _numaSpread })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _numaSpread })
             command.Add(option);
         _machine.AddTo(command);
     }
@@ -96,6 +101,6 @@ internal sealed class ClusterOptions
         _machine.Bind(context);
         return new ClusterSettings(
             context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
-            context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)));
+            context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)), context.Get(_kvFormat));
     }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Numerics;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Cli.Settings;
@@ -100,6 +101,13 @@ internal static class TextFormats
             return names.Contains(text) && Enum.TryParse(text, ignoreCase: true, out value);
         });
     }
+
+    /// <summary>Null is <c>auto</c>.</summary>
+    public static TextFormat<KvFormat?> KvFormat { get; } = new("auto|bf16|int8|f32", "one of auto, bf16, int8, f32", (string text, out KvFormat? value) =>
+    {
+        value = text switch { "bf16" => Kernels.KvCache.KvFormat.Bf16, "int8" => Kernels.KvCache.KvFormat.Int8, "f32" => Kernels.KvCache.KvFormat.Float32, _ => null };
+        return value is not null || text == "auto";
+    });
 
     public static TextFormat<PlanRequest> Plan { get; } =
         new("auto|whole|sliced|FILE", "auto, whole, sliced or an existing plan file", (string text, [MaybeNullWhen(false)] out PlanRequest plan) =>

@@ -21,6 +21,7 @@ internal static class ClusterStarter
         Threads = settings.Threads,
         MemoryLimit = settings.MemoryLimitBytes,
         KvMemory = settings.KvMemoryBytes,
+        KvFormat = settings.KvFormat,
         PipelineDepth = settings.PipelineDepth,
         LostWorkerTimeout = settings.LostWorkerTimeout,
         Weights = settings.Weights,

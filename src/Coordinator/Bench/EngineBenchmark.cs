@@ -140,7 +140,9 @@ public sealed class EngineBenchmark : IDisposable
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         var seen = _recorder.Watch(sequences, steps, began);
         var generating = SubmitAsync(sequences, _options.DecodeContext, _session.Store.Config.MaxSequenceLength, enough.Token);
-        if (await Task.WhenAny(seen, generating) == generating)
+        await Task.WhenAny(seen, generating);
+        // Not which of them came first: a small model has finished before anyone looks.
+        if (!seen.IsCompleted)
         {
             await generating;
             throw new InvalidOperationException($"{sequences} sequences ended before {steps} steps of all of them were seen");

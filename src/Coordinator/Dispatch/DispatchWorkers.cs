@@ -116,6 +116,6 @@ internal sealed class DispatchWorkers
 
     public DispatchOutcomes Outcomes(WorkerCall call) => _links[call.Route.Worker]!.Outcomes;
 
-    /// <summary>A worker for a message.</summary>
-    public string Describe(int worker) => _links[worker]?.Describe() ?? _plan.Workers[worker];
+    /// <summary>How a worker is, for a message.</summary>
+    public string Describe(int worker) => _links[worker]?.Describe() ?? $"worker {_plan.Workers[worker]} was never there";
 }

@@ -160,8 +160,8 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
     private string Missing(IReadOnlyList<Pending> unserved)
     {
         var names = unserved.SelectMany(pending => pending.Bundle.Workers).Distinct().Select(workers.Describe).ToList();
-        return $"{(names.Count == 1 ? "worker" : "workers")} {string.Join(", ", names)} did not come back within {limit.TotalSeconds:0.#} s, and nobody else holds "
-            + $"{TileNames.Describe(unserved.SelectMany(pending => pending.Bundle.Bundle.Tiles))}; start {(names.Count == 1 ? "it" : "one of them")} again";
+        return $"{TileNames.Describe(unserved.SelectMany(pending => pending.Bundle.Bundle.Tiles))} had no worker for {limit.TotalSeconds:0.#} s: "
+            + $"{string.Join(", ", names)}; start {(names.Count == 1 ? "it" : "one of them")} again";
     }
 
     /// <summary>A call and the bundles it is to answer.</summary>

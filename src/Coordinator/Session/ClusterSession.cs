@@ -126,7 +126,7 @@ public sealed class ClusterSession : IAsyncDisposable
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
         var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
-        var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact);
+        var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact, Options.KvFormat);
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
         Depth = ChooseDepth();
@@ -196,7 +196,7 @@ public sealed class ClusterSession : IAsyncDisposable
     private AutoInputs Inputs(Fleet fleet)
     {
         var bits = StoreCosts.WeightBits(Store.Config, Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count));
-        return new AutoInputs(StoreCosts.Of(Store.Config, bits, Options.Precision), fleet, Options.ConcurrencyTarget);
+        return new AutoInputs(StoreCosts.Of(Store.Config, bits, Options.Precision, Options.KvFormat), fleet, Options.ConcurrencyTarget);
     }
 
     private async Task<IReadOnlyList<WorkerConnection>> ConnectAsync(IReadOnlyList<string> addresses, CancellationToken cancel)

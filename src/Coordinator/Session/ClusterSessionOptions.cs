@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Hosting;
+using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
 
@@ -33,6 +34,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Bytes of KV memory; null: enough for one sequence of the model's full length, and for <see cref="LeastKvPositions"/>.</summary>
     public long? KvMemory { get; init; }
+
+    /// <summary>Element type of the KV cache; null: float32 in <see cref="Precision.Exact"/>, bfloat16 in <see cref="Precision.Fast"/>.</summary>
+    public KvFormat? KvFormat { get; init; }
 
     /// <summary>Positions that the KV memory must hold at least where <see cref="KvMemory"/> is null.</summary>
     public int LeastKvPositions { get; init; }

@@ -48,11 +48,11 @@ public sealed class WorkerLink : IAsyncDisposable
     /// <summary>What had to be done because of this worker.</summary>
     public DispatchOutcomes Outcomes { get; } = new();
 
-    /// <summary>For a message: id, address, and what stands in the way of a lost worker's return, where that is known.</summary>
+    /// <summary>How it is, for a message about tiles that it should compute.</summary>
     internal string Describe()
     {
         lock (_gate)
-            return $"{Id} at {_address}{(_obstacle is null ? "" : $" ({_obstacle})")}";
+            return $"worker {Id} at {_address} {(IsReady ? "does not hold them" : _obstacle ?? "is lost")}";
     }
 
     /// <summary>The connection to ask for a bundle now; null where the worker is lost or lacks some of it.</summary>
@@ -115,7 +115,7 @@ public sealed class WorkerLink : IAsyncDisposable
                 var connection = await WorkerConnection.ConnectAsync(address, either.Token);
                 if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
                     return new Session(connection, WorkerCoverage.Held(_plan, connection));
-                SetObstacle(connection.Id == Id ? "it came back with other weights" : $"{connection.Id} answers there");
+                SetObstacle(connection.Id == Id ? "came back with other weights" : $"is lost, and {connection.Id} answers there");
                 await connection.DisposeAsync();
             }
             catch (RpcException)

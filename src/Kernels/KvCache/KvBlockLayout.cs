@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.KvCache;
@@ -8,12 +9,14 @@ namespace Grok1Cluster.Kernels.KvCache;
 /// that belongs to one layer. Everything is made of rows of 32 elements, as <see cref="KvPanel"/> reads them:
 /// <code>
 /// for each KV head:
+///   scales                     int8 only: float32 [32] of the keys, then [32] of the values
 ///   K panel                    [HeadDim rows = dimensions][32 = positions]
 ///   V panels, HeadDim / 32 up  [32 rows = positions][32 = dimensions], absent dimensions are zero
 /// </code>
 /// So lanes are positions in q.k and dimensions in p V, and neither product needs a sum across lanes. Float32 rows are
 /// in order. A bfloat16 row is 16 little-endian 32-bit words: word j holds element j in its low half and element j + 16
-/// in its high half, so that a shift and a mask widen it into two runs in order, whatever the vector width.
+/// in its high half, so that a shift and a mask widen it into two runs in order, whatever the vector width. An int8 row is
+/// in order; its element stands for scale * element, and a token's scales are those of <see cref="ActivationQuantizer"/>.
 /// </summary>
 public sealed unsafe class KvBlockLayout
 {
@@ -35,11 +38,16 @@ public sealed unsafe class KvBlockLayout
         KvHeads = kvHeads;
         HeadDim = headDim;
         Format = format;
-        RowBytes = KvPanel.Width * (format == KvFormat.Bf16 ? sizeof(ushort) : sizeof(float));
+        RowBytes = KvPanel.Width * format switch { KvFormat.Int8 => sizeof(sbyte), KvFormat.Bf16 => sizeof(ushort), _ => sizeof(float) };
+        ScaleBytes = HasScales ? 2 * Tokens * sizeof(float) : 0;
         ValuePanels = (headDim + KvPanel.Width - 1) / KvPanel.Width;
-        HeadBytes = (headDim + ValuePanels * Tokens) * RowBytes;
+        HeadBytes = ScaleBytes + (headDim + ValuePanels * Tokens) * RowBytes;
         BlockBytes = checked(kvHeads * HeadBytes);
     }
+
+    /// <summary>The format where none is asked for.</summary>
+    /// <param name="exact">Whether results are to be those of float32 throughout.</param>
+    public static KvFormat FormatFor(bool exact) => exact ? KvFormat.Float32 : KvFormat.Bf16;
 
     public int KvHeads { get; }
 
@@ -56,6 +64,11 @@ public sealed unsafe class KvBlockLayout
     /// <summary>V panels of a head, 32 dimensions each.</summary>
     internal int ValuePanels { get; }
 
+    /// <summary>Whether elements stand for themselves times a scale of their token.</summary>
+    internal bool HasScales => Format == KvFormat.Int8;
+
+    private int ScaleBytes { get; }
+
     private int HeadBytes { get; }
 
     /// <summary>Writes the keys of one position, already rotated.</summary>
@@ -66,13 +79,21 @@ public sealed unsafe class KvBlockLayout
     public void StoreKey(nint block, int slot, ReadOnlySpan<float> keys)
     {
         Check(slot, keys.Length);
+        var quantised = stackalloc sbyte[HeadDim];
         for (int head = 0; head < KvHeads; head++)
         {
             byte* row = Keys(block, head);
-            foreach (float key in keys.Slice(head * HeadDim, HeadDim))
+            var key = keys.Slice(head * HeadDim, HeadDim);
+            if (HasScales)
             {
-                Write(row, slot, key);
-                row += RowBytes;
+                Quantise(key, quantised, KeyScales(block, head) + slot);
+                for (int i = 0; i < HeadDim; i++, row += RowBytes)
+                    row[slot] = (byte)quantised[i];
+            }
+            else
+            {
+                for (int i = 0; i < HeadDim; i++, row += RowBytes)
+                    Write(row, slot, key[i]);
             }
         }
     }
@@ -85,28 +106,54 @@ public sealed unsafe class KvBlockLayout
     public void StoreValue(nint block, int slot, ReadOnlySpan<float> values)
     {
         Check(slot, values.Length);
+        var quantised = stackalloc sbyte[HeadDim];
         for (int head = 0; head < KvHeads; head++)
+        {
+            var value = values.Slice(head * HeadDim, HeadDim);
+            if (HasScales)
+                Quantise(value, quantised, ValueScales(block, head) + slot);
             for (int panel = 0; panel < ValuePanels; panel++)
             {
                 byte* row = Values(block, head, panel) + slot * RowBytes;
                 int first = panel * KvPanel.Width;
                 int present = Math.Min(KvPanel.Width, HeadDim - first);
-                for (int i = 0; i < present; i++)
-                    Write(row, i, values[head * HeadDim + first + i]);
-                for (int i = present; i < KvPanel.Width; i++)
-                    Write(row, i, 0f);
+                new Span<byte>(row, RowBytes).Clear();
+                if (HasScales)
+                    new Span<sbyte>(quantised + first, present).CopyTo(new Span<sbyte>(row, present));
+                else
+                    for (int i = 0; i < present; i++)
+                        Write(row, i, value[first + i]);
             }
+        }
     }
 
-    /// <summary>The stored key element, widened; for tests and scalar twins.</summary>
-    public float ReadKey(nint block, int head, int slot, int dim) => Read(Keys(block, head) + dim * RowBytes, slot);
+    /// <summary>The stored key element, widened and scaled; for tests.</summary>
+    public float ReadKey(nint block, int head, int slot, int dim) => KeyElement(block, head, slot, dim) * KeyScale(block, head, slot);
 
-    /// <summary>The stored value element, widened; for tests and scalar twins.</summary>
-    public float ReadValue(nint block, int head, int slot, int dim) =>
+    /// <summary>The stored value element, widened and scaled; for tests.</summary>
+    public float ReadValue(nint block, int head, int slot, int dim) => ValueElement(block, head, slot, dim) * ValueScale(block, head, slot);
+
+    /// <summary>The stored key element, widened; for scalar twins, as the three that follow.</summary>
+    internal float KeyElement(nint block, int head, int slot, int dim) => Read(Keys(block, head) + dim * RowBytes, slot);
+
+    internal float ValueElement(nint block, int head, int slot, int dim) =>
         Read(Values(block, head, dim / KvPanel.Width) + slot * RowBytes, dim % KvPanel.Width);
 
+    internal float KeyScale(nint block, int head, int slot) => HasScales ? KeyScales(block, head)[slot] : 1f;
+
+    internal float ValueScale(nint block, int head, int slot) => HasScales ? ValueScales(block, head)[slot] : 1f;
+
+    /// <summary>Where a head's part begins: its scales, if it has any, else its keys.</summary>
+    internal byte* Head(nint block, int head) => (byte*)block + (nint)head * HeadBytes;
+
+    /// <summary>The scales of a head's keys, [32]; where there are scales.</summary>
+    internal float* KeyScales(nint block, int head) => (float*)Head(block, head);
+
+    /// <summary>The scales of a head's values, [32]; where there are scales.</summary>
+    internal float* ValueScales(nint block, int head) => KeyScales(block, head) + Tokens;
+
     /// <summary>The K panel of a head: HeadDim rows.</summary>
-    internal byte* Keys(nint block, int head) => (byte*)block + (nint)head * HeadBytes;
+    internal byte* Keys(nint block, int head) => Head(block, head) + ScaleBytes;
 
     /// <summary>A V panel of a head: 32 rows.</summary>
     internal byte* Values(nint block, int head, int panel) => Keys(block, head) + (HeadDim + panel * Tokens) * RowBytes;
@@ -119,8 +166,19 @@ public sealed unsafe class KvBlockLayout
             ((float*)row)[element] = value;
     }
 
-    private float Read(byte* row, int element) =>
-        Format == KvFormat.Bf16 ? Bf16.Widen(((ushort*)row)[PairedIndex(element)]) : ((float*)row)[element];
+    private float Read(byte* row, int element) => Format switch
+    {
+        KvFormat.Int8 => ((sbyte*)row)[element],
+        KvFormat.Bf16 => Bf16.Widen(((ushort*)row)[PairedIndex(element)]),
+        _ => ((float*)row)[element],
+    };
+
+    private static void Quantise(ReadOnlySpan<float> head, sbyte* elements, float* scale)
+    {
+        int sum;
+        fixed (float* source = head)
+            ActivationQuantizer.QuantizeBlock(source, head.Length, elements, scale, &sum);
+    }
 
     private static int PairedIndex(int element) => (element & 15) * 2 + (element >> 4);
 

@@ -8,4 +8,7 @@ public enum KvFormat
 
     /// <summary>Rounded to nearest even when stored, half the memory and twice the context.</summary>
     Bf16,
+
+    /// <summary>One float32 scale for the key and one for the value of each KV head and token; about half of bfloat16's memory.</summary>
+    Int8,
 }

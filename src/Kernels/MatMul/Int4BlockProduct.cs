@@ -6,9 +6,9 @@ namespace Grok1Cluster.Kernels.MatMul;
 
 /// <summary>
 /// The fast product: int4 weights times int8 activation blocks. For each row and column, per block b of 32 in ascending
-/// order: <c>y = fma(float(dot_b), activationScale_b * weightScale_b, y)</c>, with dot_b exact in int32. One row, which is
-/// bound by reading the weights, takes them as they are; several rows share weights unpacked to int8 and then go through
-/// <see cref="Int8BlockProduct"/>. Every path gives the same bits.
+/// order: <c>y = fma(float(dot_b), activationScale_b * weightScale_b, y)</c>, with dot_b exact in int32. One row, and
+/// tiles of rows with AVX-VNNI, unpack the weights in registers; elsewhere several rows share weights unpacked to int8 and
+/// go through <see cref="Int8BlockProduct"/>. Every path gives the same bits.
 /// </summary>
 internal static unsafe partial class Int4BlockProduct
 {
@@ -40,7 +40,7 @@ internal static unsafe partial class Int4BlockProduct
         if (count == 1)
             OneRow<VnniDot>(w, 1, x, rows[0], y, 0);
         else
-            Int4Panel.Accumulate<OfVnni>(w, x, rows, count, y, stride);
+            TilesVnni(w, x, rows, count, y, stride);
     }
 
     internal static void AccumulateAvx2(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
@@ -83,12 +83,6 @@ internal static unsafe partial class Int4BlockProduct
     {
         var both = block[(k / 8 * PanelLayout.Columns + column) * 4 + k % 4];
         return (k % 8 < 4 ? both & 0x0F : both >> 4) - PanelLayout.Int4Offset;
-    }
-
-    private readonly struct OfVnni : IInt8Product
-    {
-        public static void Accumulate(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) =>
-            Int8BlockProduct.AccumulateVnni(w, x, rows, count, y, stride);
     }
 
     private readonly struct OfAvx2 : IInt8Product

@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Grok1Cluster.Kernels.Numerics;
 
@@ -89,6 +90,8 @@ public static class Bf16
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe Vector256<float> Load8(ushort* source)
     {
+        if (Avx2.IsSupported)
+            return (Avx2.ConvertToVector256Int32(source) << 16).AsSingle();
         var (low, high) = Vector128.Widen(Vector128.Load(source));
         return (Vector256.Create(low, high) << 16).AsSingle();
     }

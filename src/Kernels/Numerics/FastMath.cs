@@ -8,7 +8,7 @@ namespace Grok1Cluster.Kernels.Numerics;
 /// Range reduction and polynomials after Cephes (<c>expf</c>, <c>tanhf</c>, S. Moshier); errors stay
 /// below 2 (exp), 3 (sigmoid) and 4 (tanh) units in the last place. NaN gives NaN.
 /// </summary>
-public static class FastMath
+public static partial class FastMath
 {
     // Between these exp stays a normal number: the result saturates at 1.2e-38 and 2.4e38, so neither 0 nor infinity occurs.
     private const float ExpLowest = -87.3f;
@@ -78,14 +78,18 @@ public static class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Tanh(Vector<float> x)
     {
+        var isSmall = Vector.LessThan(Vector.Abs(x), new Vector<float>(TanhSmall));
         var z = x * x;
         var p = Simd.MultiplyAdd(new Vector<float>(Tanh11), z, new Vector<float>(Tanh9));
         p = Simd.MultiplyAdd(p, z, new Vector<float>(Tanh7));
         p = Simd.MultiplyAdd(p, z, new Vector<float>(Tanh5));
         p = Simd.MultiplyAdd(p, z, new Vector<float>(Tanh3));
         var small = Simd.MultiplyAdd(p * z, x, x);
+        // Attention's logits are seldom anything else.
+        if (Vector.EqualsAll(isSmall, Vector<int>.AllBitsSet))
+            return small;
         var large = Vector<float>.One - new Vector<float>(2f) / (Exp(x + x) + Vector<float>.One);
-        return Vector.ConditionalSelect(Vector.LessThan(Vector.Abs(x), new Vector<float>(TanhSmall)), small, large);
+        return Vector.ConditionalSelect(isSmall, small, large);
     }
 
     /// <inheritdoc cref="Tanh(Vector{float})"/>

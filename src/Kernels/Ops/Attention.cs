@@ -1,4 +1,6 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.Numerics;
 
@@ -7,14 +9,24 @@ namespace Grok1Cluster.Kernels.Ops;
 /// <summary>
 /// Causal attention of query rows over a paged KV cache, one KV head at a time (xAI's <c>MultiHeadAttention</c>):
 /// logits <c>q.k * multiplier</c>, soft cap, softmax, sum of <c>p v</c>; float32 throughout.
-/// A tile of rows reads each block once while it is in the cache, yet every row's arithmetic is its own: q.k goes
-/// through the dimensions in order, p v through the positions in order, one multiply-add each; the divisor is summed in
-/// the order of <see cref="LaneSum"/>. So a row has the same bits alone, in a tile, and in any chunk of a prefill.
+/// The context is taken a KV block at a time: scores, exponentials and weighted values of a block are done while it is in
+/// the cache, for all rows of a tile. Yet every row's arithmetic is its own: q.k goes through the dimensions in order,
+/// p v through the positions in order, one multiply-add each, exponentials are added in the order of <see cref="LaneSum"/>;
+/// every <see cref="SplitTokens"/> positions these sums start anew and are added to what came before. So a row has the
+/// same bits alone, in a tile, in any chunk of a prefill, and when several threads share its context.
 /// </summary>
 public static unsafe class Attention
 {
     /// <summary>Rows of a tile that make good use of a block without scratch that overflows the cache.</summary>
-    public const int TileRows = 4;
+    public const int TileRows = 16;
+
+    /// <summary>Positions whose sums are formed together, a multiple of a KV block's: the part of a context that a thread can take.</summary>
+    public const int SplitTokens = 1024;
+
+    private const int SplitBlocks = SplitTokens / KvBlockLayout.Tokens;
+
+    /// <summary>Splits of a context.</summary>
+    public static int Splits(int context) => (context + SplitTokens - 1) / SplitTokens;
 
     /// <summary>Attends for consecutive rows of one sequence. Row r stands at position start + r and sees positions 0 to start + r.</summary>
     /// <param name="shape">The model's shape.</param>
@@ -24,7 +36,7 @@ public static unsafe class Attention
     /// <param name="rows">Rows, at least 1; all their keys and values are stored already.</param>
     /// <param name="queries">The first row's query heads of this KV head, [rows] x [Group, HeadDim], rotated; rows are <paramref name="queryStride"/> apart.</param>
     /// <param name="queryStride">Elements from one row to the next.</param>
-    /// <param name="scratch">At least <see cref="AttentionShape.ScratchLength"/> of (rows, start + rows).</param>
+    /// <param name="scratch">At least <see cref="AttentionShape.ScratchLength"/> of the rows.</param>
     /// <param name="output">As <paramref name="queries"/>, overwritten; rows are <paramref name="outputStride"/> apart.</param>
     /// <param name="outputStride">Elements from one row to the next.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -32,33 +44,34 @@ public static unsafe class Attention
         ReadOnlySpan<float> queries, int queryStride, Span<float> scratch, Span<float> output, int outputStride)
     {
         Check(shape, blocks, kvHead, start, rows, queries.Length, queryStride, output.Length, outputStride);
-        Shapes.AtLeast(scratch.Length, shape.ScratchLength(rows, start + rows));
-        int context = AttentionShape.PaddedContext(start + rows);
-        var scores = scratch[..(rows * shape.Group * context)];
-        var sums = scratch.Slice(scores.Length, rows * shape.Group * shape.PaddedHeadDim);
-        var divisors = scratch.Slice(scores.Length + sums.Length, rows * shape.Group);
-        scratch[..(scores.Length + sums.Length)].Clear();
-
+        Shapes.AtLeast(scratch.Length, shape.ScratchLength(rows));
         fixed (float* q = queries)
-        fixed (float* s = scores)
-        fixed (float* y = sums)
+        fixed (float* total = scratch)
+        fixed (float* y = output)
         {
-            AddDots(shape, blocks, kvHead, start, rows, q, queryStride, s, context);
-            for (int i = 0; i < rows * shape.Group; i++)
+            float* partial = total + rows * shape.PartialLength;
+            float* scores = partial + rows * shape.PartialLength;
+            Split(shape, blocks, kvHead, start, rows, 0, q, queryStride, scores, total);
+            for (int split = 1; split < Splits(start + rows); split++)
             {
-                var row = scores.Slice(i * context, start + i / shape.Group + 1);
-                SoftCap.Apply(row, shape.Multiplier, shape.SoftCap);
-                divisors[i] = Softmax.Exponentials(row, Softmax.Max(row));
+                Split(shape, blocks, kvHead, start, rows, split, q, queryStride, scores, partial);
+                int first = Math.Max(0, split * SplitTokens - start);
+                Add(partial + first * shape.PartialLength, (rows - first) * shape.PartialLength, total + first * shape.PartialLength);
             }
-            AddValues(shape, blocks, kvHead, start, rows, s, context, y);
+            for (int row = 0; row < rows; row++)
+                Divide(shape, total + row * shape.PartialLength, y + (nint)row * outputStride);
         }
-        for (int row = 0; row < rows; row++)
-            for (int head = 0; head < shape.Group; head++)
-            {
-                int i = row * shape.Group + head;
-                Softmax.Divide(sums.Slice(i * shape.PaddedHeadDim, shape.Kv.HeadDim), divisors[i],
-                    output.Slice(row * outputStride + head * shape.Kv.HeadDim, shape.Kv.HeadDim));
-            }
+    }
+
+    /// <summary>Combines the splits of one row, in order, into what <see cref="Rows"/> gives.</summary>
+    /// <param name="partials">The first split's, which becomes the sum; the next one's is <paramref name="stride"/> on.</param>
+    /// <param name="splits">Splits of the row's context.</param>
+    /// <param name="output">[Group, HeadDim], overwritten.</param>
+    internal static void Combine(AttentionShape shape, float* partials, long stride, int splits, float* output)
+    {
+        for (int split = 1; split < splits; split++)
+            Add(partials + split * stride, shape.PartialLength, partials);
+        Divide(shape, partials, output);
     }
 
     /// <summary>Scalar twin of <see cref="Rows"/> for a single row at <paramref name="position"/>.</summary>
@@ -66,60 +79,98 @@ public static unsafe class Attention
     {
         Check(shape, blocks, kvHead, position, 1, queries.Length, 0, output.Length, 0);
         var kv = shape.Kv;
-        var scores = new float[position + 1];
         for (int head = 0; head < shape.Group; head++)
         {
             var query = queries.Slice(head * kv.HeadDim, kv.HeadDim);
-            Array.Clear(scores);
-            for (int p = 0; p <= position; p++)
-                for (int dim = 0; dim < kv.HeadDim; dim++)
-                    scores[p] = Simd.MultiplyAdd(query[dim], kv.ReadKey(blocks[p / KvBlockLayout.Tokens], kvHead, p % KvBlockLayout.Tokens, dim), scores[p]);
-            SoftCap.ApplyScalar(scores, shape.Multiplier, shape.SoftCap);
-            float divisor = Softmax.ExponentialsScalar(scores, Softmax.MaxScalar(scores));
+            var totals = new float[kv.HeadDim + LaneSum.Lanes];
+            for (int first = 0; first <= position; first += SplitTokens)
+            {
+                var sums = new float[totals.Length];
+                for (int p = first; p <= Math.Min(position, first + SplitTokens - 1); p++)
+                {
+                    var (block, slot) = (blocks[p / KvBlockLayout.Tokens], p % KvBlockLayout.Tokens);
+                    float dot = 0;
+                    for (int dim = 0; dim < kv.HeadDim; dim++)
+                        dot = Simd.MultiplyAdd(query[dim], kv.KeyElement(block, kvHead, slot, dim), dot);
+                    float weight = CappedExponentials.Scalar(dot * kv.KeyScale(block, kvHead, slot), shape.Factor, shape.SoftCap);
+                    sums[kv.HeadDim + LaneSum.Lane(p)] += weight;
+                    weight *= kv.ValueScale(block, kvHead, slot);
+                    for (int dim = 0; dim < kv.HeadDim; dim++)
+                        sums[dim] = Simd.MultiplyAdd(weight, kv.ValueElement(block, kvHead, slot, dim), sums[dim]);
+                }
+                for (int i = 0; i < totals.Length; i++)
+                    totals[i] += sums[i];
+            }
+            float divisor = LaneSum.Fold(totals.AsSpan(kv.HeadDim));
             for (int dim = 0; dim < kv.HeadDim; dim++)
-            {
-                float sum = 0;
-                for (int p = 0; p <= position; p++)
-                    sum = Simd.MultiplyAdd(scores[p], kv.ReadValue(blocks[p / KvBlockLayout.Tokens], kvHead, p % KvBlockLayout.Tokens, dim), sum);
-                output[head * kv.HeadDim + dim] = sum / divisor;
-            }
+                output[head * kv.HeadDim + dim] = totals[dim] / divisor;
         }
     }
 
-    // Computes whole blocks: what lies past a row's own position is never looked at.
+    /// <summary>One split of <see cref="Rows"/>: scores of whole blocks, of which what lies past a row's own position has no weight.</summary>
+    /// <param name="split">The split.</param>
+    /// <param name="scores">At least <see cref="AttentionShape.ScratchLength"/> of the rows.</param>
+    /// <param name="partials">[rows, PartialLength], overwritten; zero for rows whose position lies before the split.</param>
+    /// <inheritdoc cref="Rows"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddDots(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,
-        float* queries, int queryStride, float* scores, int context)
+    internal static void Split(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows, int split,
+        float* queries, int queryStride, float* scores, float* partials)
     {
         var kv = shape.Kv;
-        int last = (start + rows - 1) / KvBlockLayout.Tokens;
-        for (int first = 0; first < start + rows; first += KvBlockLayout.Tokens)
+        int group = shape.Group, stride = shape.PartialStride;
+        int end = Math.Min((split + 1) * SplitBlocks, (start + rows - 1) / KvBlockLayout.Tokens + 1);
+        new Span<float>(partials, rows * shape.PartialLength).Clear();
+        for (int b = split * SplitBlocks; b < end; b++)
         {
-            byte* keys = kv.Keys(blocks[first / KvBlockLayout.Tokens], kvHead);
-            byte* next = kv.Keys(blocks[Math.Min(first / KvBlockLayout.Tokens + 1, last)], kvHead);
-            for (int row = Math.Max(0, first - start); row < rows; row++)
-                KvPanel.MultiplyAdd(kv.Format, keys, next, kv.HeadDim, shape.Group, queries + (nint)row * queryStride, kv.HeadDim,
-                    scores + (nint)row * shape.Group * context + first, context);
+            nint block = blocks[b], nextBlock = blocks[Math.Min(b + 1, end - 1)];
+            int first = b * KvBlockLayout.Tokens;
+            int firstRow = Math.Max(0, first - start);
+            float* keyScales = kv.HasScales ? kv.KeyScales(block, kvHead) : null;
+            float* valueScales = kv.HasScales ? kv.ValueScales(block, kvHead) : null;
+            if (kv.HasScales)
+                Prefetch(kv.Head(nextBlock, kvHead), 2 * KvBlockLayout.Tokens * sizeof(float));
+            for (int row = firstRow; row < rows; row++)
+            {
+                float* target = scores + row * group * KvBlockLayout.Tokens;
+                new Span<float>(target, group * KvBlockLayout.Tokens).Clear();
+                KvPanel.MultiplyAdd(kv.Format, kv.Keys(block, kvHead), kv.Values(block, kvHead, 0), kv.HeadDim, group,
+                    queries + (nint)row * queryStride, kv.HeadDim, target, KvBlockLayout.Tokens);
+                float* lanes = partials + row * shape.PartialLength + shape.PaddedHeadDim;
+                int seen = Math.Min(KvBlockLayout.Tokens, start + row + 1 - first);
+                for (int head = 0; head < group; head++, target += KvBlockLayout.Tokens, lanes += stride)
+                    CappedExponentials.Apply(target, seen, shape.Factor, shape.SoftCap, keyScales, valueScales, lanes);
+            }
+            for (int panel = 0; panel < kv.ValuePanels; panel++)
+                for (int row = firstRow; row < rows; row++)
+                    KvPanel.MultiplyAdd(kv.Format, kv.Values(block, kvHead, panel), kv.Keys(nextBlock, kvHead) + panel * KvBlockLayout.Tokens * kv.RowBytes,
+                        Math.Min(KvBlockLayout.Tokens, start + row + 1 - first), group, scores + row * group * KvBlockLayout.Tokens, KvBlockLayout.Tokens,
+                        partials + row * shape.PartialLength + panel * KvPanel.Width, stride);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddValues(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,
-        float* weights, int context, float* sums)
+    private static void Prefetch(byte* address, int bytes)
     {
-        var kv = shape.Kv;
-        int width = shape.PaddedHeadDim;
-        int last = (start + rows - 1) / KvBlockLayout.Tokens;
-        for (int first = 0; first < start + rows; first += KvBlockLayout.Tokens)
-            for (int panel = 0; panel < kv.ValuePanels; panel++)
-            {
-                byte* values = kv.Values(blocks[first / KvBlockLayout.Tokens], kvHead, panel);
-                byte* next = kv.Values(blocks[Math.Min(first / KvBlockLayout.Tokens + 1, last)], kvHead, panel);
-                for (int row = Math.Max(0, first - start); row < rows; row++)
-                    KvPanel.MultiplyAdd(kv.Format, values, next, Math.Min(KvBlockLayout.Tokens, start + row + 1 - first), shape.Group,
-                        weights + (nint)row * shape.Group * context + first, context,
-                        sums + (nint)row * shape.Group * width + panel * KvPanel.Width, width);
-            }
+        const int Line = 64;
+        if (Sse.IsSupported)
+            for (int i = 0; i < bytes; i += Line)
+                Sse.Prefetch0(address + i);
+    }
+
+    private static void Add(float* x, int length, float* sum)
+    {
+        // Both lengths that are added up are multiples of a panel's width.
+        for (int i = 0; i < length; i += Vector<float>.Count)
+            (Vector.Load(sum + i) + Vector.Load(x + i)).Store(sum + i);
+    }
+
+    private static void Divide(AttentionShape shape, float* total, float* output)
+    {
+        int headDim = shape.Kv.HeadDim;
+        for (int head = 0; head < shape.Group; head++, total += shape.PartialStride, output += headDim)
+        {
+            float divisor = LaneSum.Fold(new Span<float>(total + shape.PaddedHeadDim, LaneSum.Lanes));
+            Softmax.Divide(new Span<float>(total, headDim), divisor, new Span<float>(output, headDim));
+        }
     }
 
     private static void Check(AttentionShape shape, ReadOnlySpan<nint> blocks, int kvHead, int start, int rows,

@@ -89,6 +89,9 @@ public static class Grok1ConfigRules
             if (!(scalar.Value(config) is > 0 and <= float.MaxValue))
                 errors.Add($"{scalar.Name} ({scalar.Key}) is {scalar.Value(config)}, it must be a positive, finite float32");
 
+        if (unread?.Contains(nameof(Grok1Config.AttentionSoftCap)) != true && config.AttentionSoftCap is > AttentionShape.MaxSoftCap and <= float.MaxValue)
+            errors.Add($"{nameof(Grok1Config.AttentionSoftCap)} (max_attn_value) is {config.AttentionSoftCap}, at most {AttentionShape.MaxSoftCap} is allowed");
+
         foreach (var (name, key, token) in Tokens.Where(t => unread?.Contains(t.Name) != true))
             if (token(config) < 0 || (Sound(Vocabulary) && token(config) >= config.VocabularySize))
                 errors.Add($"{name} ({key}) is {token(config)}, outside the vocabulary of {config.VocabularySize}");

@@ -10,14 +10,14 @@ using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Model.Layers;
 
-/// <summary>Attention on the CPU: five passes over the pool, each spread by rows, by output columns or by (rows, KV head).</summary>
+/// <summary>Attention on the CPU: passes over the pool, each spread by rows, by output columns or by (rows, KV head).</summary>
 public sealed unsafe class CpuLayerAttention : ILayerAttention
 {
     private readonly Grok1Config _config;
     private readonly DenseWeights _weights;
     private readonly ComputePool _pool;
     private readonly KvBlockLayout _kv;
-    private readonly AttentionShape _shape;
+    private readonly PagedAttention _attention;
     private readonly RopeTable _rope;
     private readonly MatrixProduct _product = new();
     private readonly Activations _input;
@@ -29,11 +29,8 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
     private readonly RowBuffer _output;
     private readonly DelegateJob _normJob;
     private readonly DelegateJob _storeJob;
-    private readonly DelegateJob _attendJob;
     private readonly DelegateJob _quantiseJob;
     private readonly DelegateJob _addJob;
-    private readonly List<nint> _layerBlocks = [];
-    private readonly List<(int Run, int FirstRow)> _tiles = [];
     private int _layer;
     private TokenBatch _batch = null!;
     private NativeBuffer<float> _residual = null!;
@@ -41,12 +38,13 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
     /// <param name="config">The model.</param>
     /// <param name="weights">The coordinator's tensors.</param>
     /// <param name="pool">Where the work runs.</param>
-    /// <param name="exact">float32 activations and KV, or int8 activation blocks and bfloat16 KV.</param>
-    public CpuLayerAttention(Grok1Config config, DenseWeights weights, ComputePool pool, bool exact)
+    /// <param name="exact">float32 activations, or int8 activation blocks.</param>
+    /// <param name="kvFormat">Element type of the KV cache; null: <see cref="KvBlockLayout.FormatFor"/>.</param>
+    public CpuLayerAttention(Grok1Config config, DenseWeights weights, ComputePool pool, bool exact, KvFormat? kvFormat = null)
     {
         (_config, _weights, _pool) = (config, weights, pool);
-        _kv = new KvBlockLayout(config.KeyValueHeadCount, config.HeadDim, exact ? KvFormat.Float32 : KvFormat.Bf16);
-        _shape = new AttentionShape(_kv, config.QueryHeadCount, config.AttentionMultiplier, config.AttentionSoftCap);
+        _kv = new KvBlockLayout(config.KeyValueHeadCount, config.HeadDim, kvFormat ?? KvBlockLayout.FormatFor(exact));
+        _attention = new PagedAttention(new AttentionShape(_kv, config.QueryHeadCount, config.AttentionMultiplier, config.AttentionSoftCap));
         _rope = new RopeTable(config.HeadDim, config.RopeTheta, config.MaxSequenceLength);
         var format = PanelProduct.ActivationsFor(weights.Layout.Format, exact);
         _input = new Activations(weights.Layout.AttentionInputAxis, format);
@@ -58,7 +56,6 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
         _output = new RowBuffer(PanelLayout.PaddedColumns(config.EmbeddingDim));
         _normJob = new DelegateJob(Norm);
         _storeJob = new DelegateJob(RotateAndStore);
-        _attendJob = new DelegateJob(Attend);
         _quantiseJob = new DelegateJob(row => _attended.Set(row, _heads.Row(row)));
         _addJob = new DelegateJob(AddToResidual);
     }
@@ -69,7 +66,6 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
     {
         (_layer, _batch, _residual) = (layer, batch, residual);
         Resize(batch.Rows);
-        PlaceTiles();
 
         _pool.Run(_normJob, batch.Rows);
         _product.Add(_weights.Packed(TensorRole.Query, layer), _query.Pointer);
@@ -77,7 +73,12 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
         _product.Add(_weights.Packed(TensorRole.Value, layer), _value.Pointer);
         _product.Run(_pool, _input);
         _pool.Run(_storeJob, batch.Rows);
-        _pool.Run(_attendJob, _tiles.Count * _config.KeyValueHeadCount);
+        for (var index = 0; index < batch.Runs.Count; index++)
+        {
+            var run = batch.Runs[index];
+            _attention.Add(run.Start, run.Rows, batch.Blocks.Slice(run.FirstBlock, run.BlockCount), LayerOffset);
+        }
+        _attention.Run(_pool, _query.Pointer, _query.Stride, _heads.Pointer, _heads.Stride);
         _pool.Run(_quantiseJob, batch.Rows);
         _product.Add(_weights.Packed(TensorRole.AttentionOutput, layer), _output.Pointer);
         _product.Run(_pool, _attended);
@@ -87,6 +88,7 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
     public void Dispose()
     {
         _product.Dispose();
+        _attention.Dispose();
         _input.Dispose();
         _attended.Dispose();
         foreach (var buffer in (RowBuffer[])[_query, _key, _value, _heads, _output])
@@ -101,17 +103,8 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
             buffer.Resize(rows);
     }
 
-    /// <summary>This layer's part of each KV block, and the tiles of query rows.</summary>
-    private void PlaceTiles()
-    {
-        _layerBlocks.Clear();
-        foreach (var block in _batch.Blocks)
-            _layerBlocks.Add(block + (nint)((long)_layer * _kv.BlockBytes));
-        _tiles.Clear();
-        for (var run = 0; run < _batch.Runs.Count; run++)
-            for (var row = 0; row < _batch.Runs[run].Rows; row += Attention.TileRows)
-                _tiles.Add((run, row));
-    }
+    /// <summary>Bytes from a KV block's address to this layer's part.</summary>
+    private nint LayerOffset => (nint)((long)_layer * _kv.BlockBytes);
 
     private void Norm(int row)
     {
@@ -125,28 +118,12 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
         var run = RunOf(row);
         var position = run.Start + row - run.FirstRow;
         var (block, slot) = Math.DivRem(position, KvBlockLayout.Tokens);
-        var address = _layerBlocks[run.FirstBlock + block];
+        var address = _batch.Blocks[run.FirstBlock + block] + LayerOffset;
         Rope.Apply(_rope, position, _query.Row(row)[.._config.QueryDim]);
         var key = _key.Row(row)[.._config.KeyValueDim];
         Rope.Apply(_rope, position, key);
         _kv.StoreKey(address, slot, key);
         _kv.StoreValue(address, slot, _value.Row(row)[.._config.KeyValueDim]);
-    }
-
-    private void Attend(int part)
-    {
-        var (tile, head) = Math.DivRem(part, _config.KeyValueHeadCount);
-        var (index, first) = _tiles[tile];
-        var run = _batch.Runs[index];
-        var rows = Math.Min(Attention.TileRows, run.Rows - first);
-        var start = run.Start + first;
-        var scratch = _shape.ScratchLength(rows, start + rows);
-        var blocks = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_layerBlocks).Slice(run.FirstBlock, run.BlockCount);
-        Attention.Rows(
-            _shape, blocks, head, start, rows,
-            _query.From(run.FirstRow + first, head * _shape.GroupDim, rows), _query.Stride,
-            new Span<float>(ThreadScratch.Floats(scratch), scratch),
-            _heads.From(run.FirstRow + first, head * _shape.GroupDim, rows), _heads.Stride);
     }
 
     private void AddToResidual(int row) => RmsNorm.AddTo(

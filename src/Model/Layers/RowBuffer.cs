@@ -25,8 +25,5 @@ internal sealed unsafe class RowBuffer(int stride) : IDisposable
     /// <summary>[Stride].</summary>
     public Span<float> Row(int row) => _buffer.Slice((long)row * stride, stride);
 
-    /// <summary>From an element of a row to the end of the last of <paramref name="rows"/> rows.</summary>
-    public Span<float> From(int row, int element, int rows) => _buffer.Slice((long)row * stride + element, rows * stride - element);
-
     public void Dispose() => _buffer.Dispose();
 }

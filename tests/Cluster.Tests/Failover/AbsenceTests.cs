@@ -32,7 +32,7 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
         Assert.Equal("lost", (await client.GetFromJsonAsync<JsonElement>("/cluster/workers"))[1].GetProperty("state").GetString());
         var (failed, error) = await CompleteAsync(client);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, failed);
-        Assert.Matches("worker worker-1 at .* nobody else holds layer", error);
+        Assert.Matches("^layer .* had no worker for 0.3 s: worker worker-1 at .* is lost", error);
 
         using var again = StartWorker("worker-1", addresses[1]);
         await serve.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is back"));

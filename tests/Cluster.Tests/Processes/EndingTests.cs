@@ -46,7 +46,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         worker.Kill();
         var result = await run.WaitForExitAsync();
         Assert.Equal(5, result.ExitCode);
-        Assert.Matches("worker worker-0 at .* did not come back within 0.2 s, and nobody else holds layer [0-3] experts 0-7 slice 0; start it again", result.Error);
+        Assert.Matches("layer [0-3] experts 0-7 slice 0 had no worker for 0.2 s: worker worker-0 at .* is lost; start it again", result.Error);
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Forward;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Kv;
+using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Checkpoints;
@@ -20,7 +21,7 @@ public sealed class GoldenModel : IDisposable
     private readonly DenseWeights _weights;
     private readonly LocalExpertDispatcher _dispatcher;
 
-    public GoldenModel(string name, Precision precision, int threads = 2, int chunk = SequenceScorer.DefaultChunk, int? kvBlocks = null)
+    public GoldenModel(string name, Precision precision, int threads = 2, int chunk = SequenceScorer.DefaultChunk, int? kvBlocks = null, KvFormat? kvFormat = null)
     {
         _directory = Directory.CreateTempSubdirectory("grok1-golden-").FullName;
         var path = Path.Combine(_directory, name);
@@ -31,7 +32,7 @@ public sealed class GoldenModel : IDisposable
         _pool = new ComputePool(threads, spin: false);
         var exact = precision == Precision.Exact;
         _dispatcher = new LocalExpertDispatcher(Store, new CpuExpertFeedForward(_pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact)));
-        var attention = new CpuLayerAttention(Store.Config, _weights, _pool, exact);
+        var attention = new CpuLayerAttention(Store.Config, _weights, _pool, exact, kvFormat);
         Forward = new ForwardPass(Store, _weights, _pool, attention, _dispatcher, precision);
         Kv = new KvBlockPool(attention.KvBlockBytes, kvBlocks ?? KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
         Scorer = new SequenceScorer(Store.Config, Forward, Kv, chunk);

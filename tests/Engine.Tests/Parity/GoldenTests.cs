@@ -3,6 +3,7 @@ using Grok1Cluster.Engine.Forward;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Sampling;
 using Grok1Cluster.Engine.Scheduling;
+using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Engine.Tests.Parity;
@@ -61,12 +62,14 @@ public class GoldenTests
     [InlineData("tiny-a", Precision.Fast)]
     [InlineData("tiny-a", Precision.Exact)]
     [InlineData("tiny-b", Precision.Fast)]
-    public void Logits_have_the_same_bits_for_every_chunk_size_thread_count_and_pipeline_depth(string name, Precision precision)
+    [InlineData("tiny-a", Precision.Fast, KvFormat.Int8)]
+    [InlineData("tiny-b", Precision.Exact, KvFormat.Int8)]
+    public void Logits_have_the_same_bits_for_every_chunk_size_thread_count_and_pipeline_depth(string name, Precision precision, KvFormat? kvFormat = null)
     {
         int[] tokens = [.. Enumerable.Range(0, 33).Select(i => i * 37 % 290)];
         float[][] Logits(int threads, int chunk, int depth = 1)
         {
-            using var model = new GoldenModel(name, precision, threads, chunk);
+            using var model = new GoldenModel(name, precision, threads, chunk, kvFormat: kvFormat);
             model.Forward.Depth = new Depth(depth);
             var all = new List<float[]>();
             model.Scorer.Score(tokens, (_, logits) => all.Add(logits.ToArray()), CancellationToken.None);
