@@ -69,7 +69,7 @@ public sealed class CoordinatorMetrics : IEngineObserver, IDisposable
         PerWorker("grok1_worker_up", "1 while the connection to a worker stands.", session, worker => worker.IsLost ? 0 : 1);
         PerWorker("grok1_worker_tiles", "Tiles that a worker holds.", session, worker => worker.Description.Tiles.Count);
         _meter.CreateObservableCounter("grok1_dispatch_outcomes_total", () => Outcomes(session),
-            description: "Calls that did not go the plain way, by worker: lost (its connection broke), late (longer than earlier calls let expect), retried (to it, because an earlier call had failed), hedged (to it, because another worker was late).");
+            description: "Calls that did not go the plain way, by worker: lost (its connection broke), late (longer than earlier calls let expect), retried (to it, because an earlier call had failed or could not be made), hedged (to it, because another worker was late).");
         PerWorker("grok1_worker_weight_bytes", "Weights that a worker holds.", session, worker => worker.Description.Bytes);
     }
 

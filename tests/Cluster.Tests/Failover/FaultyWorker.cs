@@ -26,8 +26,8 @@ internal sealed class FaultyWorker : IAsyncDisposable
     /// <summary>What becomes of results.</summary>
     public Action<ExpertResult> Alter { get; set; } = static _ => { };
 
-    /// <summary>Calls are not passed on before it is completed.</summary>
-    public Task Gate { get; set; } = Task.CompletedTask;
+    /// <summary>What a call waits for before it is passed on; calls after it do not wait.</summary>
+    public Func<Task> Gate { get; set; } = static () => Task.CompletedTask;
 
     public static async Task<FaultyWorker> StartAsync(string id, string model)
     {
@@ -55,8 +55,9 @@ internal sealed class FaultyWorker : IAsyncDisposable
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken);
         using var real = _channel.DuplexStreaming(ExpertMethods.Process, GrpcCallOptions.Endless, ended.Token);
+        using var passing = new SemaphoreSlim(1);
         using var turn = new SemaphoreSlim(1);
-        var answering = AnswerAsync();
+        List<Task> working = [AnswerAsync()];
         try
         {
             while (await requests.MoveNextAsync(ended.Token))
@@ -66,14 +67,21 @@ internal sealed class FaultyWorker : IAsyncDisposable
                 }
                 else
                 {
-                    await Gate.WaitAsync(ended.Token);
-                    await real.WriteAsync(requests.Current, ended.Token);
+                    working.Add(PassAsync(requests.Current, requests.Current.KindCase == ProcessRequest.KindOneofCase.Call ? Gate() : Task.CompletedTask));
                 }
         }
         finally
         {
             await ended.CancelAsync();
-            await answering.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAll(working).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        async Task PassAsync(ProcessRequest request, Task gate)
+        {
+            await gate.WaitAsync(ended.Token);
+            await passing.WaitAsync(ended.Token);
+            await real.WriteAsync(request, ended.Token);
+            passing.Release();
         }
 
         async Task AnswerAsync()
