@@ -38,6 +38,7 @@ internal static class ClusterStarter
             pool.Changed += link => context.Output.Note(link.IsReady
                 ? $"worker {link.Id} (process {link.Connection.Description.ProcessId}) is back"
                 : $"worker {link.Id} at {link.Connection.Address} is lost");
+        session.LocalWorkers?.RestartFailed += (id, fault) => context.Output.Note($"worker {id} could not be started again: {fault.Message}");
         return session;
     }
 }

@@ -115,6 +115,6 @@ internal sealed class LayerFlight(int width, TimeSpan spin)
     {
         for (var i = 0; i < Routes.Routes.Count; i++)
             if (_calls[i] is { Rows: > 0, IsEnded: false } call)
-                call.Worker.Abandon(call);
+                call.Worker?.Abandon(call);
     }
 }

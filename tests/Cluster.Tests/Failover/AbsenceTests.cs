@@ -16,13 +16,18 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
         using var first = StartWorker("worker-0", "127.0.0.1:0");
         using var second = StartWorker("worker-1", "127.0.0.1:0");
         string[] addresses = [await AddressAsync(first), await AddressAsync(second)];
-        using var serve = Grok1Process.Start("serve", "--model", models.Golden("tiny-b"), "--plan", "whole", "--worker-address", string.Join(',', addresses), "--lost-worker-timeout", "0.3", "--port", "0");
+        using var serve = Grok1Process.Start("serve", "--model", models.Endless(), "--plan", "whole", "--worker-address", string.Join(',', addresses), "--lost-worker-timeout", "0.3", "--port", "0");
         var line = await serve.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
         using var client = new HttpClient { BaseAddress = new Uri(line[(line.LastIndexOf(' ') + 1)..]) };
         var (status, expected) = await CompleteAsync(client);
         Assert.Equal(HttpStatusCode.OK, status);
 
-        second.Kill();
+        using (var stream = await StreamAsync(client))
+        {
+            Assert.StartsWith("data: ", await stream.ReadLineAsync());
+            second.Kill();
+            Assert.Matches("^data: .*\"error\".*layer .* had no worker for 0.3 s: worker worker-1 at .* is lost", await LastEventAsync(stream));
+        }
         await serve.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is lost"));
         using (var ready = await client.GetAsync("/health/ready"))
         {
@@ -42,12 +47,28 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     private Grok1Process StartWorker(string id, string listen) =>
-        Grok1Process.Start("worker", "--model", models.Golden("tiny-b"), "--id", id, "--listen", listen, "--threads", "1");
+        Grok1Process.Start("worker", "--model", models.Endless(), "--id", id, "--listen", listen, "--threads", "1");
 
     private static async Task<string> AddressAsync(Grok1Process worker)
     {
         var line = await worker.WaitForErrorLineAsync(line => line.Contains("listens on "));
         return line[(line.LastIndexOf(' ') + 1)..];
+    }
+
+    private static async Task<StreamReader> StreamAsync(HttpClient client)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(new { prompt = new[] { 7, 8, 9 }, max_tokens = 190_000, ignore_eos = true, stream = true }) };
+        var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        return new StreamReader(await response.Content.ReadAsStreamAsync());
+    }
+
+    private static async Task<string> LastEventAsync(StreamReader stream)
+    {
+        var last = "";
+        while (await stream.ReadLineAsync() is { } line)
+            if (line.StartsWith("data: ") && line != "data: [DONE]")
+                last = line;
+        return last;
     }
 
     /// <summary>Status, and the text or the error's message.</summary>

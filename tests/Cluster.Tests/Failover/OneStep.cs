@@ -11,7 +11,7 @@ internal static class OneStep
     public static float[] Logits(ClusterSession session)
     {
         using var kv = new SequenceKv(session.KvPool);
-        int[] tokens = [3, 9, 27, 81, 200, 41, 7];
+        int[] tokens = [3, 9, 27, 81, 100, 41, 7];
         Assert.True(kv.TryReserve(tokens.Length));
         var batch = new TokenBatch();
         batch.Add(tokens, 0, kv.Blocks);
