@@ -17,7 +17,6 @@ public sealed class StatusSampler : IAsyncDisposable
 
     private readonly Readiness _readiness;
     private readonly CoordinatorMetrics _metrics;
-    private readonly CoordinatorLog _log;
     private readonly EventLog _events;
     private readonly TimeProvider _time;
     private readonly long _started;
@@ -30,9 +29,9 @@ public sealed class StatusSampler : IAsyncDisposable
     private TaskCompletionSource<ClusterStatus> _next = NewSource();
     private Counts _before;
 
-    public StatusSampler(Readiness readiness, CoordinatorMetrics metrics, CoordinatorLog log, EventLog events, TimeProvider time)
+    public StatusSampler(Readiness readiness, CoordinatorMetrics metrics, EventLog events, TimeProvider time)
     {
-        (_readiness, _metrics, _log, _events, _time, _started) = (readiness, metrics, log, events, time, time.GetTimestamp());
+        (_readiness, _metrics, _events, _time, _started) = (readiness, metrics, events, time, time.GetTimestamp());
         _before = Count();
         Current = Look();
         _running = RunAsync();

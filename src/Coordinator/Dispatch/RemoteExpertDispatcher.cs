@@ -14,7 +14,8 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// <summary>
 /// Experts in worker processes: one call a worker a layer. The engine's thread writes the calls, the connections' threads
 /// take the answers in, and the last of them wakes the engine. Replies are added bundle by bundle in plan order, whatever
-/// order they came in, so the sum has the same bits every time.
+/// order they came in and whoever sent them, so the sum has the same bits every time. What fails, is late or is missing is
+/// mended by <see cref="FlightRecovery"/>.
 /// </summary>
 public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
 {

@@ -34,7 +34,7 @@ public sealed class CoordinatorHost : IAsyncDisposable
         _loggers = new LoggerFactory([new LineLoggerProvider(options.LogFormat, log, events, time)]);
         Log = new CoordinatorLog(_loggers);
         _metrics = new CoordinatorMetrics(_readiness, Log, time);
-        _status = new StatusSampler(_readiness, _metrics, Log, events, time);
+        _status = new StatusSampler(_readiness, _metrics, events, time);
         _traces = options.Traces is null ? null : OtlpExport.Start(options.Traces);
     }
 

@@ -91,8 +91,8 @@ public sealed class WorkerLink : IAsyncDisposable
                 var session = await ReconnectAsync();
                 Volatile.Write(ref _session, session);
                 SetObstacle(null);
-                await broken.DisposeAsync();
                 _changed(this);
+                await broken.DisposeAsync();
             }
         }
         catch (OperationCanceledException)
@@ -118,7 +118,7 @@ public sealed class WorkerLink : IAsyncDisposable
                 SetObstacle(connection.Id == Id ? "came back with other weights" : $"is lost, and {connection.Id} answers there");
                 await connection.DisposeAsync();
             }
-            catch (RpcException)
+            catch (Exception e) when (e is RpcException or IOException or ObjectDisposedException)
             {
                 // Not there yet.
                 SetObstacle(null);
