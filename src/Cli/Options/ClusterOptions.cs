@@ -20,11 +20,12 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="ConcurrencyTarget">Sequences at a time that <c>--plan auto</c> is to be best for.</param>
 /// <param name="Weights">How weights are held in memory.</param>
 /// <param name="PipelineDepth">Micro-batches of a step; null is what gains most.</param>
+/// <param name="LostWorkerTimeout">How long a lost worker is waited for.</param>
 /// <param name="SpreadOverNumaNodes">Whether the workers are dealt to the NUMA nodes in turn.</param>
 /// <param name="KvFormat">Element type of the KV cache; null chooses by the precision.</param>
 internal sealed record ClusterSettings(
     string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes,
-    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, KvFormat? KvFormat = null);
+    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout, KvFormat? KvFormat = null);
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
@@ -66,6 +67,9 @@ internal sealed class ClusterOptions
         "--pipeline-depth", "cluster:pipeline_depth", TextFormats.Optional(TextFormats.Count(1, ExpertBatch.MaxSlots)), null,
         "micro-batches of a step that take turns at the experts (default: what gains most; 1 with workers on this machine)");
 
+    private readonly SettingOption<double> _lostWorkerTimeout = new(
+        "--lost-worker-timeout", "cluster:lost_worker_timeout", TextFormats.Real(0, 86_400), 60, "seconds that generation waits for a lost worker that no replica stands in for");
+
     private readonly MachineOptions _machine = new();
 
     /// <param name="defaultWorkers">4 for verbs that show a cluster, 0 for those that measure a model.</param>
@@ -86,7 +90,7 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _numaSpread })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _numaSpread })
             command.Add(option);
         _machine.AddTo(command);
     }
@@ -97,6 +101,6 @@ internal sealed class ClusterOptions
         _machine.Bind(context);
         return new ClusterSettings(
             context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
-            context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), context.Get(_kvFormat));
+            context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)), context.Get(_kvFormat));
     }
 }

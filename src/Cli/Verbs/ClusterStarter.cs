@@ -23,6 +23,7 @@ internal static class ClusterStarter
         KvMemory = settings.KvMemoryBytes,
         KvFormat = settings.KvFormat,
         PipelineDepth = settings.PipelineDepth,
+        LostWorkerTimeout = settings.LostWorkerTimeout,
         Weights = settings.Weights,
         SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
     };
@@ -33,6 +34,11 @@ internal static class ClusterStarter
         var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
         if (session.Workers.Count > 0)
             context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
+        if (session.WorkerPool is { } pool)
+            pool.Changed += link => context.Output.Note(link.IsReady
+                ? $"worker {link.Id} (process {link.Connection.Description.ProcessId}) is back"
+                : $"worker {link.Id} at {link.Connection.Address} is lost");
+        session.LocalWorkers?.RestartFailed += (id, fault) => context.Output.Note($"worker {id} could not be started again: {fault.Message}");
         return session;
     }
 }

@@ -17,23 +17,21 @@ public sealed class StatusSampler : IAsyncDisposable
 
     private readonly Readiness _readiness;
     private readonly CoordinatorMetrics _metrics;
-    private readonly CoordinatorLog _log;
     private readonly EventLog _events;
     private readonly TimeProvider _time;
     private readonly long _started;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _lock = new();
     private readonly Queue<ClusterStatus> _history = new();
-    private readonly HashSet<string> _lost = [];
     private readonly WorkerProbe _probe = new();
     private readonly Task _running;
     private CoordinatorServices? _services;
     private TaskCompletionSource<ClusterStatus> _next = NewSource();
     private Counts _before;
 
-    public StatusSampler(Readiness readiness, CoordinatorMetrics metrics, CoordinatorLog log, EventLog events, TimeProvider time)
+    public StatusSampler(Readiness readiness, CoordinatorMetrics metrics, EventLog events, TimeProvider time)
     {
-        (_readiness, _metrics, _log, _events, _time, _started) = (readiness, metrics, log, events, time, time.GetTimestamp());
+        (_readiness, _metrics, _events, _time, _started) = (readiness, metrics, events, time, time.GetTimestamp());
         _before = Count();
         Current = Look();
         _running = RunAsync();
@@ -85,7 +83,6 @@ public sealed class StatusSampler : IAsyncDisposable
         {
             while (await timer.WaitForNextTickAsync(_stopping.Token))
             {
-                ReportLost();
                 await _probe.AskAsync(Services?.Session.Workers ?? [], _stopping.Token);
                 Publish(Look());
             }
@@ -119,13 +116,6 @@ public sealed class StatusSampler : IAsyncDisposable
             (waiting, _next) = (_next, NewSource());
         }
         waiting.TrySetResult(status);
-    }
-
-    private void ReportLost()
-    {
-        foreach (var worker in Services?.Session.Workers ?? [])
-            if (worker.IsLost && _lost.Add(worker.Id))
-                _log.WorkerLost(worker.Id, worker.Address);
     }
 
     private ClusterStatus Look()

@@ -30,6 +30,15 @@ internal sealed class WorkerRoute
     /// <summary>Whether every token needs this worker.</summary>
     public bool ServesAll { get; }
 
+    /// <summary>Where a bundle's sum is among the worker's replies; null when it is not asked for.</summary>
+    public int? Place(PlacedBundle bundle)
+    {
+        for (var place = 0; place < Bundles.Count; place++)
+            if (Bundles[place].Index == bundle.Index)
+                return place;
+        return null;
+    }
+
     /// <summary>The columns of a bundle: neighbouring slices of an expert, side by side in a worker's memory, are one product and not several.</summary>
     private static List<TileRange> Ranges(Bundle bundle, Plan plan)
     {
@@ -55,31 +64,42 @@ internal sealed class WorkerRoute
     }
 }
 
-/// <summary>Where the tokens of one layer go: a route for each worker that holds something of it, and in which order replies are added.</summary>
+/// <summary>
+/// Where the tokens of one layer go while the same workers are ready: a route for each worker that holds something of it, and
+/// in which order replies are added.
+/// </summary>
 internal sealed class LayerRoutes
 {
+    /// <param name="version">Of the workers that the choice is made among.</param>
     /// <param name="bundles">All of the layer, in plan order.</param>
-    /// <param name="choose">The worker that computes a bundle.</param>
+    /// <param name="choose">The worker that computes a bundle; null where nobody can now.</param>
     /// <param name="plan">Gives the edges of slices.</param>
     /// <param name="experts">ExpertCount.</param>
-    public LayerRoutes(ReadOnlySpan<PlacedBundle> bundles, Func<PlacedBundle, int> choose, Plan plan, int experts)
+    public LayerRoutes(long version, ReadOnlySpan<PlacedBundle> bundles, Func<PlacedBundle, int?> choose, Plan plan, int experts)
     {
+        Version = version;
         var chosen = bundles.ToArray().Select(bundle => (Bundle: bundle, Worker: choose(bundle))).ToArray();
-        Routes = [.. chosen.GroupBy(pair => pair.Worker).OrderBy(group => group.Key)
+        Routes = [.. chosen.Where(pair => pair.Worker is not null).GroupBy(pair => pair.Worker!.Value).OrderBy(group => group.Key)
             .Select(group => new WorkerRoute(group.Key, [.. group.Select(pair => pair.Bundle)], plan, experts))];
-        Order = [.. chosen.Select(pair => FindReply(pair.Bundle, pair.Worker))];
+        Order = [.. chosen.Select(pair => FindReply(pair.Bundle))];
+        IsComplete = chosen.All(pair => pair.Worker is not null);
     }
+
+    public long Version { get; }
 
     public IReadOnlyList<WorkerRoute> Routes { get; }
 
-    /// <summary>For each bundle in plan order: index of its route, and its place in that route's replies.</summary>
-    public IReadOnlyList<(int Route, int Place)> Order { get; }
+    /// <summary>For each bundle in plan order: index of its route, and its place in that route's replies; null where it has none.</summary>
+    public IReadOnlyList<(int Route, int Place)?> Order { get; }
 
-    private (int Route, int Place) FindReply(PlacedBundle bundle, int worker)
+    /// <summary>Whether every bundle has a route.</summary>
+    public bool IsComplete { get; }
+
+    private (int Route, int Place)? FindReply(PlacedBundle bundle)
     {
         for (var route = 0; route < Routes.Count; route++)
-            if (Routes[route].Worker == worker)
-                return (route, Routes[route].Bundles.Select((held, place) => (held, place)).First(pair => pair.held.Index == bundle.Index).place);
-        throw new InvalidOperationException($"bundle {bundle.Index} of layer {bundle.Bundle.Layer} has no route");
+            if (Routes[route].Place(bundle) is { } place)
+                return (route, place);
+        return null;
     }
 }

@@ -14,35 +14,36 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// <summary>
 /// Experts in worker processes: one call a worker a layer. The engine's thread writes the calls, the connections' threads
 /// take the answers in, and the last of them wakes the engine. Replies are added bundle by bundle in plan order, whatever
-/// order they came in, so the sum has the same bits every time.
+/// order they came in and whoever sent them, so the sum has the same bits every time. What fails, is late or is missing is
+/// mended by <see cref="FlightRecovery"/>.
 /// </summary>
 public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
 {
-    /// <summary>How long a worker may take for a layer before it counts as lost.</summary>
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromMinutes(2);
-
-    private readonly WorkerConnection?[] _workers;
-    private readonly LayerRoutes[] _layers;
+    private readonly DispatchWorkers _workers;
+    private readonly LayerRoutes?[] _layers;
     private readonly LayerFlight[] _flights;
-    private readonly ulong _fingerprint;
+    private readonly TimeSpan _lostWorkerTimeout;
+    private readonly TimeSpan _spin;
     private readonly ComputePool _pool;
     private readonly DelegateJob _addJob;
     private readonly int _width;
     private LayerFlight _landing = null!;
 
     /// <param name="plan">Where every bundle is.</param>
-    /// <param name="workers">Connections to the workers that the plan names; not disposed.</param>
+    /// <param name="workers">Those that the plan names; not disposed.</param>
     /// <param name="fingerprint">The model's.</param>
     /// <param name="config">The model.</param>
     /// <param name="pool">Adds the replies; used between the coordinator's own jobs.</param>
     /// <param name="spin">How long the engine's thread looks for the last answer before it sleeps.</param>
-    public RemoteExpertDispatcher(PlanLookup plan, IReadOnlyCollection<WorkerConnection> workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin)
+    /// <param name="lostWorkerTimeout">How long a bundle without a ready worker is waited for.</param>
+    public RemoteExpertDispatcher(PlanLookup plan, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout)
     {
-        (_width, _pool, _fingerprint) = (config.EmbeddingDim, pool, ExpertMethods.ShortFingerprint(fingerprint));
-        _workers = [.. plan.Workers.Select(id => workers.FirstOrDefault(worker => worker.Id == id))];
-        _layers = [.. Enumerable.Range(0, config.LayerCount).Select(layer => new LayerRoutes(plan.Bundles(layer), Choose, plan.Plan, config.ExpertCount))];
+        (_width, _pool, _spin, _lostWorkerTimeout) = (config.EmbeddingDim, pool, spin, lostWorkerTimeout);
+        _workers = new DispatchWorkers(plan, workers, fingerprint, config.ExpertCount);
+        _layers = new LayerRoutes?[config.LayerCount];
         _flights = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(_ => new LayerFlight(_width, spin))];
         _addJob = new DelegateJob(AddRow);
+        workers.Changed += Wake;
     }
 
     /// <summary>Told of every call; null: nobody is.</summary>
@@ -54,59 +55,82 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
-        var (flight, layer) = (_flights[batch.Slot], _layers[batch.Layer]);
-        flight.Begin(batch, layer);
-        for (var route = 0; route < layer.Routes.Count; route++)
+        var flight = _flights[batch.Slot];
+        if (!flight.IsFree)
         {
-            var call = flight.Calls[route];
-            if (!call.Fill(batch, layer.Routes[route]))
-                continue;
-            call.Frame.Weights = _fingerprint;
-            call.Frame.TimeoutMs = (uint)CallTimeout.TotalMilliseconds;
-            flight.Expect();
-            call.Send(_workers[layer.Routes[route].Worker]!);
+            // A step ended with an error while this batch was away.
+            flight.Abandon();
+            flight = Renew(batch.Slot);
         }
-        flight.Sent();
+        flight.Begin(batch, Routes(batch.Layer));
+        _workers.SendAll(flight);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         var flight = _flights[batch.Slot];
-        try
+        if (!flight.Wait(_workers.Patience(flight), cancel) || !flight.IsComplete)
         {
-            if (!flight.Wait(CallTimeout, cancel))
-                throw new DispatchException(Late(flight));
-            for (var route = 0; route < flight.Routes.Routes.Count; route++)
-                if (flight.Calls[route].Fault is { } fault)
-                    throw fault;
+            CombineDisturbed(flight, cancel);
+            return;
         }
-        catch
-        {
-            flight.Abandon();
-            throw;
-        }
-        _landing = flight;
-        _pool.Run(_addJob, batch.Rows);
+        Add(flight);
         Observe(flight);
         flight.Release();
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-    /// <summary>The first of a bundle's workers that is connected.</summary>
-    private int Choose(PlacedBundle bundle)
+    public ValueTask DisposeAsync()
     {
-        foreach (var worker in bundle.Workers)
-            if (_workers[worker] is not null)
-                return worker;
-        throw new DispatchException($"no worker of a bundle of layer {bundle.Bundle.Layer} is connected");
+        _workers.Pool.Changed -= Wake;
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>The same with whatever it takes to have every bundle's answer; the flight is not used again.</summary>
+    private void CombineDisturbed(LayerFlight flight, CancellationToken cancel)
+    {
+        var recovery = new FlightRecovery(flight, _workers, _lostWorkerTimeout);
+        try
+        {
+            recovery.Run(cancel);
+            Add(flight);
+            foreach (var call in recovery.Calls)
+                if (call is { IsEnded: true, Result: not null })
+                    Observer?.Called(flight.Batch.Layer, flight.Batch.Slot, call.Worker.Id, call.Timing);
+        }
+        finally
+        {
+            recovery.Abandon();
+            Renew(flight.Batch.Slot);
+        }
+    }
+
+    private LayerFlight Renew(int slot)
+    {
+        var flight = new LayerFlight(_width, _spin);
+        Volatile.Write(ref _flights[slot], flight);
+        return flight;
+    }
+
+    /// <summary>Made again when a worker was lost or came back.</summary>
+    private LayerRoutes Routes(int layer) =>
+        _layers[layer] is { } routes && routes.Version == _workers.Pool.Version ? routes : _layers[layer] = _workers.Routes(layer);
+
+    /// <summary>Who waits for a worker looks whether it is back. A flight that waits is not exchanged.</summary>
+    private void Wake(WorkerLink link)
+    {
+        for (var slot = 0; slot < _flights.Length; slot++)
+            Volatile.Read(ref _flights[slot]).Wake();
+    }
+
+    private void Add(LayerFlight flight)
+    {
+        _landing = flight;
+        _pool.Run(_addJob, flight.Batch.Rows);
     }
 
     private void Observe(LayerFlight flight)
     {
-        if (Depth is null && Observer is null)
-            return;
         TimeSpan worker = default, away = default;
         for (var route = 0; route < flight.Routes.Routes.Count; route++)
             if (flight.Calls[route] is { Result: { } result } call)
@@ -114,16 +138,11 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
                 var computed = TimeSpan.FromMicroseconds(result.ComputeUs);
                 var waited = TimeSpan.FromMicroseconds(result.QueueUs);
                 worker = worker > computed ? worker : computed;
+                _workers.Learn(call);
                 Observer?.Called(flight.Batch.Layer, flight.Batch.Slot, call.Worker.Id, call.Timing);
                 away = away > call.Elapsed - computed - waited ? away : call.Elapsed - computed - waited;
             }
         Depth?.Returned(flight.Batch.Rows, worker, away);
-    }
-
-    private static string Late(LayerFlight flight)
-    {
-        var late = flight.Calls.Where(call => call.Rows > 0 && call.Result is null && call.Fault is null).Select(call => $"{call.Worker.Id} at {call.Worker.Address}");
-        return $"no answer for layer {flight.Batch.Layer} within {CallTimeout.TotalSeconds:0} s from worker {string.Join(", ", late)}";
     }
 
     /// <summary>Adds the replies for one row, in plan order.</summary>
@@ -133,12 +152,9 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         var flight = _landing;
         var sum = flight.Batch.SumRow(row);
         var exact = flight.Batch.Input.Format == Kernels.Formats.ActivationFormat.Float32;
-        var order = flight.Routes.Order;
-        for (var bundle = 0; bundle < order.Count; bundle++)
+        foreach (var (call, place) in flight.Sources)
         {
-            var (route, place) = order[bundle];
-            var call = flight.Calls[route];
-            if (call.Rows == 0 || call.ReplyRow(row) is var replyRow && replyRow < 0)
+            if (call is null || call.Rows == 0 || call.ReplyRow(row) is var replyRow && replyRow < 0)
                 continue;
             var first = (place * call.Rows + replyRow) * _width;
             if (exact)

@@ -10,7 +10,7 @@ using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
 
-/// <summary>One call of a layer: the tokens that a worker's bundles need, on their way out, and the answer. Used again, unless it was abandoned.</summary>
+/// <summary>One call of a layer: the tokens that a worker's bundles need, on their way out, and the answer. Used again with its flight.</summary>
 internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
 {
     /// <summary>The reply's row of each row of the batch; -1 for those that were not sent.</summary>
@@ -18,6 +18,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     private int[] _rows = [];
     private int _count;
     private long _started, _sent, _received;
+    private bool _ended;
 
     public CallFrame Frame { get; } = new();
 
@@ -25,17 +26,23 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
 
     public WorkerRoute Route { get; private set; } = null!;
 
+    /// <summary>Whether there is an answer or a fault; set after both.</summary>
+    public bool IsEnded => Volatile.Read(ref _ended);
+
     /// <summary>The answer, once it is there.</summary>
     public ResultFrame? Result { get; private set; }
 
     /// <summary>Why there will be none.</summary>
-    public DispatchException? Fault { get; private set; }
+    public CallFault? Fault { get; private set; }
 
     /// <summary>Rows that were sent.</summary>
     public int Rows => _count;
 
     /// <summary>From sending to the answer.</summary>
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started, _received);
+
+    /// <summary>From sending until now.</summary>
+    public TimeSpan Waiting => Stopwatch.GetElapsedTime(_started);
 
     /// <summary>What was measured of an answered call.</summary>
     public CallTiming Timing => new(_started, _sent, _received, Result!.QueueUs, Result.ComputeUs, _count, Frame.Measure(), Result.Measure());
@@ -48,7 +55,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public bool Fill(ExpertBatch batch, WorkerRoute route)
     {
-        (Route, Result, Fault, _count) = (route, null, null, 0);
+        (Route, Result, Fault, _ended, _count) = (route, null, null, false, 0);
         if (_replyRows.Length < batch.Rows)
             (_replyRows, _rows) = (new int[2 * batch.Rows], new int[2 * batch.Rows]);
         var k = batch.ExpertsPerToken;
@@ -106,34 +113,50 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
         _received = Stopwatch.GetTimestamp();
         if (FindFault(result) is { } fault)
         {
-            Fault = new DispatchException(fault);
+            Fault = fault;
             Worker.Return(result);
         }
         else
         {
             Result = result;
         }
-        flight.OnEnded();
+        End();
     }
 
     void ICallTarget.OnLost(DispatchException cause)
     {
-        Fault = cause;
-        flight.OnEnded();
+        Fault = new CallFault(CallFaultKind.Lost, cause);
+        End();
+    }
+
+    private void End()
+    {
+        var sound = Fault is null;
+        Volatile.Write(ref _ended, true);
+        flight.OnEnded(sound);
     }
 
     /// <summary>What is wrong with an answer. Nothing of it is used before.</summary>
-    private string? FindFault(ResultFrame result)
+    private CallFault? FindFault(ResultFrame result)
     {
         if (result.IsFailure)
-            return $"worker {Worker.Id} at {Worker.Address} refused a call of layer {Frame.Layer} ({result.Reason}): {result.Message}";
+            return Wrong(Kind(result.Reason), $"refused a call of layer {Frame.Layer} ({result.Reason}): {result.Message}");
         var expected = (long)Route.Bundles.Count * _count * flight.Width * (Frame.ResultFormat == TensorFormat.Float32 ? sizeof(float) : sizeof(ushort));
         if (result.Values.Length != expected)
-            return $"worker {Worker.Id} at {Worker.Address} sent {result.Values.Length} bytes for layer {Frame.Layer}, {expected} are expected";
+            return Wrong(CallFaultKind.Faulty, $"sent {result.Values.Length} bytes for layer {Frame.Layer}, {expected} are expected");
         if (Crc32C.Compute(result.Values) != result.Checksum)
-            return $"the answer of worker {Worker.Id} at {Worker.Address} for layer {Frame.Layer} does not have its checksum";
-        return AreFinite(result.Values) ? null : $"the answer of worker {Worker.Id} at {Worker.Address} for layer {Frame.Layer} has values that are not finite";
+            return Wrong(CallFaultKind.Faulty, $"sent an answer for layer {Frame.Layer} that does not have its checksum");
+        return AreFinite(result.Values) ? null : Wrong(CallFaultKind.Faulty, $"sent an answer for layer {Frame.Layer} with values that are not finite");
     }
+
+    private CallFault Wrong(CallFaultKind kind, string what) => new(kind, new DispatchException($"worker {Worker.Id} at {Worker.Address} {what}"));
+
+    private static CallFaultKind Kind(CallFailure.Types.Reason reason) => reason switch
+    {
+        CallFailure.Types.Reason.NotHeld => CallFaultKind.NotHeld,
+        CallFailure.Types.Reason.Invalid or CallFailure.Types.Reason.OtherWeights => CallFaultKind.Final,
+        _ => CallFaultKind.Faulty,
+    };
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private bool AreFinite(ReadOnlySpan<byte> values)

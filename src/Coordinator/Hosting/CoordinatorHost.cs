@@ -34,7 +34,7 @@ public sealed class CoordinatorHost : IAsyncDisposable
         _loggers = new LoggerFactory([new LineLoggerProvider(options.LogFormat, log, events, time)]);
         Log = new CoordinatorLog(_loggers);
         _metrics = new CoordinatorMetrics(_readiness, Log, time);
-        _status = new StatusSampler(_readiness, _metrics, Log, events, time);
+        _status = new StatusSampler(_readiness, _metrics, events, time);
         _traces = options.Traces is null ? null : OtlpExport.Start(options.Traces);
     }
 
@@ -87,7 +87,7 @@ public sealed class CoordinatorHost : IAsyncDisposable
         var services = new CoordinatorServices(session, engine, load);
         _status.Watch(services);
         _server.Serve(services);
-        WatchProcesses(session);
+        WatchWorkers(session);
         _readiness.SetReady();
         Log.Note($"chats become prompts by the template {_options.Api.Template.Name}: this is a base model, it was never taught to chat");
         Log.Serving(session.Store.Name, Url);
@@ -117,23 +117,23 @@ public sealed class CoordinatorHost : IAsyncDisposable
         _closing.Dispose();
     }
 
-    /// <summary>Says when a worker process that was started here ends by itself: the place to start another.</summary>
-    private void WatchProcesses(ClusterSession session)
+    /// <summary>Says what happens to workers; those that were started here are started again.</summary>
+    private void WatchWorkers(ClusterSession session)
     {
-        foreach (var process in session.LocalWorkers?.Processes ?? [])
-            _ = WatchAsync(process, _closing.Token);
-    }
-
-    private async Task WatchAsync(Local.WorkerProcess process, CancellationToken cancel)
-    {
-        try
+        if (session.WorkerPool is not { } pool)
+            return;
+        _readiness.Lacks = () => pool.Coverage is { IsComplete: false } coverage ? coverage.Describe() : null;
+        pool.Changed += link =>
         {
-            var code = await process.WaitForEndAsync(cancel);
-            Log.WorkerEnded(process.Ready.Id, process.Ready.Pid, code);
-        }
-        catch (OperationCanceledException)
-        {
-            // The coordinator ends, and its workers with it.
-        }
+            if (link.IsReady)
+                Log.WorkerBack(link.Id, link.Connection.Address);
+            else
+                Log.WorkerLost(link.Id, link.Connection.Address);
+        };
+        if (session.LocalWorkers is not { } local)
+            return;
+        local.Ended += (process, code) => Log.WorkerEnded(process.Id, process.Pid, code);
+        local.Restarted += process => Log.WorkerRestarted(process.Id, process.Pid);
+        local.RestartFailed += (id, fault) => Log.WorkerNotRestarted(id, fault.Message);
     }
 }

@@ -25,6 +25,9 @@ public sealed class Readiness
 
     public LoadProgress Progress { get; } = new();
 
+    /// <summary>What a ready coordinator lacks at the moment to compute a token; null: nothing.</summary>
+    public Func<string?> Lacks { get; set; } = static () => null;
+
     public ServingPhase Phase
     {
         get

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Grok1Cluster.Coordinator.Http;
 
-/// <summary>For load balancers and supervisors: alive as long as the process answers, ready while it takes requests.</summary>
+/// <summary>For load balancers and supervisors: alive as long as the process answers, ready while it takes requests and every tile has a worker.</summary>
 internal static class HealthRoutes
 {
     public static void Map(IEndpointRouteBuilder routes, Readiness readiness)
@@ -13,8 +13,9 @@ internal static class HealthRoutes
         routes.MapGet("/health/live", (HttpContext context) => context.Response.WriteAsync("live\n"));
         routes.MapGet("/health/ready", (HttpContext context) =>
         {
-            context.Response.StatusCode = readiness.Phase == ServingPhase.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
-            return context.Response.WriteAsync($"{ServingState.Describe(readiness)}\n");
+            var lacks = readiness.Phase == ServingPhase.Ready ? readiness.Lacks() : null;
+            context.Response.StatusCode = readiness.Phase == ServingPhase.Ready && lacks is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+            return context.Response.WriteAsync($"{lacks ?? ServingState.Describe(readiness)}\n");
         });
     }
 }

@@ -1,22 +1,29 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Kernels.Memory;
 
 namespace Grok1Cluster.Coordinator.Local;
 
-/// <summary>The worker processes of a cluster on this machine, started together, and the plan file they read.</summary>
+/// <summary>The worker processes of a cluster on this machine, started together and each again when it ends, and the plan file they read.</summary>
 public sealed class LocalWorkers : IAsyncDisposable
 {
     private readonly string _directory;
-    private readonly IReadOnlyList<WorkerProcess> _processes;
+    private readonly IReadOnlyList<SupervisedWorker> _workers;
 
-    private LocalWorkers(string directory, IReadOnlyList<WorkerProcess> processes) => (_directory, _processes) = (directory, processes);
+    private LocalWorkers(string directory, IReadOnlyList<SupervisedWorker> workers) => (_directory, _workers) = (directory, workers);
 
-    /// <summary>The processes in the order of their numbers, to be told when one ends.</summary>
-    public IReadOnlyList<WorkerProcess> Processes => _processes;
+    /// <summary>The workers in the order of their numbers, each as its present process.</summary>
+    public IEnumerable<WorkerReady> Ready => _workers.Select(worker => worker.Process.Ready);
 
-    /// <summary>The workers in the order of their numbers.</summary>
-    public IEnumerable<WorkerReady> Ready => _processes.Select(process => process.Ready);
+    /// <summary>A process ended by itself, with this exit code; another is started.</summary>
+    public event Action<WorkerReady, int>? Ended;
+
+    /// <summary>A process was started in place of one that ended.</summary>
+    public event Action<WorkerReady>? Restarted;
+
+    /// <summary>A worker could not be started again; there will be another attempt.</summary>
+    public event Action<string, Exception>? RestartFailed;
 
     /// <summary>Starts every worker; if one fails, stops the others.</summary>
     /// <param name="options">Program, model, number of workers.</param>
@@ -35,14 +42,7 @@ public sealed class LocalWorkers : IAsyncDisposable
         {
             try
             {
-                return await WorkerProcess.StartAsync(options.Program,
-                [
-                    "worker", "--supervised", "--id", id, "--model", Path.GetFullPath(options.StorePath), "--plan", planPath,
-                    "--listen", "127.0.0.1:0", "--threads", Math.Max(1, threads / options.Workers).ToString(),
-                    "--weight-pages", options.Weights.Pages.ToString().ToLowerInvariant(),
-                    .. options.Weights.Locked ? ["--lock-memory"] : Array.Empty<string>(),
-                    .. nodes.Count > 0 ? ["--numa-node", nodes[number % nodes.Count].Number.ToString()] : Array.Empty<string>(),
-                ], line => note($"[{id}] {line}"), options.Progress is { } progress ? progress.Add : null, failed.Token);
+                return new SupervisedWorker(await LaunchAsync(id, number, options.Progress, failed.Token), again => LaunchAsync(id, number, null, again));
             }
             catch
             {
@@ -63,11 +63,35 @@ public sealed class LocalWorkers : IAsyncDisposable
             // The first fault, not the cancellations that followed it.
             throw starting.Select(task => task.Exception?.InnerException).FirstOrDefault(e => e is not null) ?? new OperationCanceledException(cancel);
         }
+
+        Task<WorkerProcess> LaunchAsync(string id, int number, LoadProgress? progress, CancellationToken stop) => WorkerProcess.StartAsync(options.Program,
+        [
+            "worker", "--supervised", "--id", id, "--model", Path.GetFullPath(options.StorePath), "--plan", planPath,
+            "--listen", "127.0.0.1:0", "--threads", Math.Max(1, threads / options.Workers).ToString(),
+            "--weight-pages", options.Weights.Pages.ToString().ToLowerInvariant(),
+            .. options.Weights.Locked ? ["--lock-memory"] : Array.Empty<string>(),
+            .. nodes.Count > 0 ? ["--numa-node", nodes[number % nodes.Count].Number.ToString()] : Array.Empty<string>(),
+        ], line => note($"[{id}] {line}"), progress is null ? null : progress.Add, stop);
+    }
+
+    /// <summary>From now on a process that ends is started again.</summary>
+    /// <param name="restarted">Told where the next one listens, before <see cref="Restarted"/>.</param>
+    public void Supervise(Action<WorkerReady> restarted)
+    {
+        foreach (var worker in _workers)
+            worker.Supervise(
+                (process, code) => Ended?.Invoke(process, code),
+                process =>
+                {
+                    restarted(process);
+                    Restarted?.Invoke(process);
+                },
+                fault => RestartFailed?.Invoke(worker.Process.Ready.Id, fault));
     }
 
     public async ValueTask DisposeAsync()
     {
-        await Task.WhenAll(_processes.Select(process => process.DisposeAsync().AsTask()));
+        await Task.WhenAll(_workers.Select(worker => worker.DisposeAsync().AsTask()));
         Directory.Delete(_directory, recursive: true);
     }
 }

@@ -32,6 +32,12 @@ public sealed partial class CoordinatorLog
 
     public void WorkerLost(string worker, string address) => WorkerLost(_cluster, worker, address);
 
+    public void WorkerBack(string worker, string address) => WorkerBack(_cluster, worker, address);
+
+    public void WorkerRestarted(string worker, int process) => WorkerRestarted(_cluster, worker, process);
+
+    public void WorkerNotRestarted(string worker, string reason) => WorkerNotRestarted(_cluster, worker, reason);
+
     public void WorkerEnded(string worker, int process, int code) => WorkerEnded(_cluster, worker, process, code);
 
     public void HttpRequest(string requestId, string method, string route, int status, double seconds) => HttpRequest(_requests, requestId, method, route, status, seconds);
@@ -63,6 +69,15 @@ public sealed partial class CoordinatorLog
 
     [LoggerMessage(11, LogLevel.Error, "worker {Worker} (process {Process}) ended with exit code {Code}", EventName = "worker_ended")]
     private static partial void WorkerEnded(ILogger logger, string worker, int process, int code);
+
+    [LoggerMessage(12, LogLevel.Information, "worker {Worker} at {Address} is back", EventName = "worker_back")]
+    private static partial void WorkerBack(ILogger logger, string worker, string address);
+
+    [LoggerMessage(13, LogLevel.Information, "worker {Worker} was started again (process {Process})", EventName = "worker_restarted")]
+    private static partial void WorkerRestarted(ILogger logger, string worker, int process);
+
+    [LoggerMessage(14, LogLevel.Error, "worker {Worker} could not be started again: {Reason}", EventName = "worker_not_restarted")]
+    private static partial void WorkerNotRestarted(ILogger logger, string worker, string reason);
 
     [LoggerMessage(20, LogLevel.Information, "{Method} {Route} {Status} in {Seconds} s, request {RequestId}", EventName = "http_request")]
     private static partial void HttpRequest(ILogger logger, string requestId, string method, string route, int status, double seconds);

@@ -33,7 +33,7 @@ public sealed class CoordinatorMetrics : IEngineObserver, IDisposable
         ProcessMetrics.AddTo(_meter);
         Requests = new RequestMetrics(_meter);
         _httpRequests = _meter.CreateCounter<long>("grok1_http_requests_total", description: "HTTP requests answered, by route and status.");
-        Gauge("grok1_ready", "1 while requests are taken, 0 while weights load and while the coordinator drains.", () => readiness.Phase == ServingPhase.Ready ? 1 : 0);
+        Gauge("grok1_ready", "1 while requests are taken and every tile has a worker, 0 while weights load, tiles are missing or the coordinator drains.", () => readiness.Phase == ServingPhase.Ready && readiness.Lacks() is null ? 1 : 0);
         Gauge("grok1_loaded_ratio", "Share of the weights that is in memory.", () => readiness.Progress.Share);
     }
 
@@ -68,6 +68,8 @@ public sealed class CoordinatorMetrics : IEngineObserver, IDisposable
         Gauge("grok1_plan_epoch", "Epoch of the plan; 0 without workers.", () => session.Plan?.Epoch ?? 0);
         PerWorker("grok1_worker_up", "1 while the connection to a worker stands.", session, worker => worker.IsLost ? 0 : 1);
         PerWorker("grok1_worker_tiles", "Tiles that a worker holds.", session, worker => worker.Description.Tiles.Count);
+        _meter.CreateObservableCounter("grok1_dispatch_outcomes_total", () => Outcomes(session),
+            description: "Calls that did not go the plain way, by worker: lost (its connection broke), late (longer than earlier calls let expect), retried (to it, because an earlier call had failed or could not be made), hedged (to it, because another worker was late).");
         PerWorker("grok1_worker_weight_bytes", "Weights that a worker holds.", session, worker => worker.Description.Bytes);
     }
 
@@ -121,6 +123,10 @@ public sealed class CoordinatorMetrics : IEngineObserver, IDisposable
 
     private void PerWorker(string name, string help, ClusterSession session, Func<WorkerConnection, long> value) => _meter.CreateObservableGauge(
         name, () => session.Workers.Select(worker => new Measurement<long>(value(worker), new KeyValuePair<string, object?>("worker", worker.Id))), description: help);
+
+    private static IEnumerable<Measurement<long>> Outcomes(ClusterSession session) => (session.WorkerPool?.Links ?? []).SelectMany(link =>
+        new[] { ("lost", link.Outcomes.Lost), ("late", link.Outcomes.Late), ("retried", link.Outcomes.Retried), ("hedged", link.Outcomes.Hedged) }
+            .Select(outcome => new Measurement<long>(outcome.Item2, new("worker", link.Id), new KeyValuePair<string, object?>("outcome", outcome.Item1))));
 
     private static IEnumerable<Measurement<long>> ExpertTokens(ExpertLoad load) => load.Snapshot().SelectMany((experts, layer) => experts.Select((tokens, expert) =>
         new Measurement<long>(tokens, new("layer", layer), new KeyValuePair<string, object?>("expert", expert))));

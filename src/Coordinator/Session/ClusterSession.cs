@@ -42,8 +42,11 @@ public sealed class ClusterSession : IAsyncDisposable
     /// <summary>Where every bundle is; null when the experts are computed in this process.</summary>
     public Plan? Plan { get; private set; }
 
-    /// <summary>Connected workers in the order of their ids' numbers or addresses.</summary>
-    public IReadOnlyList<WorkerConnection> Workers { get; private set; } = [];
+    /// <summary>Keeps the workers connected; null when the experts are computed in this process.</summary>
+    public WorkerPool? WorkerPool { get; private set; }
+
+    /// <summary>The present connection to every worker, lost or not, in the order of their ids' numbers or addresses.</summary>
+    public IReadOnlyList<WorkerConnection> Workers => [.. WorkerPool?.Links.Select(link => link.Connection) ?? []];
 
     /// <summary>Null when the model has none.</summary>
     public SentencePieceTokenizer? Tokenizer { get; private set; }
@@ -66,8 +69,8 @@ public sealed class ClusterSession : IAsyncDisposable
     /// <summary>Worker processes that were started here; null when there are none.</summary>
     public LocalWorkers? LocalWorkers { get; private set; }
 
-    /// <summary>Worker processes that were started here.</summary>
-    public IReadOnlyList<int> LocalProcessIds { get; private set; } = [];
+    /// <summary>Worker processes that were started here, those of now.</summary>
+    public IReadOnlyList<int> LocalProcessIds => [.. LocalWorkers?.Ready.Select(worker => worker.Pid) ?? []];
 
     /// <summary>KV memory, for the engine or for scoring.</summary>
     public KvBlockPool KvPool { get; private set; } = null!;
@@ -160,29 +163,31 @@ public sealed class ClusterSession : IAsyncDisposable
             Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.AssumedLocal(ids)));
             var started = LocalWorkers = Own(await Local.LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
             addresses = [.. started.Ready.Select(worker => worker.Address)];
-            LocalProcessIds = [.. started.Ready.Select(worker => worker.Pid)];
         }
-        Workers = await ConnectAsync(addresses, cancel);
+        var connections = await ConnectAsync(addresses, cancel);
         if (Plan is null)
         {
-            string[] ids = [.. Workers.Select(worker => worker.Id)];
-            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(MeasuredFleet()));
+            string[] ids = [.. connections.Select(worker => worker.Id)];
+            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(MeasuredFleet(connections)));
         }
-        var idle = Workers.Count(worker => !Plan.HoldingWorkers().Contains(worker.Id));
+        var idle = connections.Count(worker => !Plan.HoldingWorkers().Contains(worker.Id));
         if (idle > 0)
-            note($"{idle} of {Workers.Count} workers hold nothing: there are not more pieces");
-        WorkerCoverage.Check(Plan, Store, Workers);
-        return new RemoteExpertDispatcher(new PlanLookup(Plan, geometry), Workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero)
+            note($"{idle} of {connections.Count} workers hold nothing: there are not more pieces");
+        WorkerCoverage.Check(Plan, Store, connections);
+        var workers = WorkerPool = Own(new WorkerPool(Plan, Store.Manifest.Fingerprint, connections));
+        LocalWorkers?.Supervise(ready => workers.SetAddress(ready.Id, ready.Address));
+        return new RemoteExpertDispatcher(
+            new PlanLookup(Plan, geometry), workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero, Options.LostWorkerTimeout)
         {
             Depth = Depth as PipelineDepth,
         };
     }
 
     /// <summary>Workers as they measured themselves; what they did not measure is assumed.</summary>
-    private Fleet MeasuredFleet()
+    private static Fleet MeasuredFleet(IReadOnlyList<WorkerConnection> workers)
     {
         var assumed = new MachineCosts();
-        return new Fleet(assumed, Workers.ToImmutableDictionary(worker => worker.Id, worker => worker.Description is { ReadBytesPerSecond: > 0, OperationsPerSecond: > 0 } speed
+        return new Fleet(assumed, workers.ToImmutableDictionary(worker => worker.Id, worker => worker.Description is { ReadBytesPerSecond: > 0, OperationsPerSecond: > 0 } speed
             && double.IsFinite(speed.ReadBytesPerSecond) && double.IsFinite(speed.OperationsPerSecond)
             ? assumed with { ReadBytesPerSecond = speed.ReadBytesPerSecond, OpsPerSecond = speed.OperationsPerSecond, RoundTripSeconds = worker.RoundTrip.TotalSeconds }
             : assumed with { RoundTripSeconds = worker.RoundTrip.TotalSeconds }));

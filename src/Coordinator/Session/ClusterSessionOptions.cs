@@ -47,6 +47,9 @@ public sealed record ClusterSessionOptions
     /// <summary>Micro-batches of a step, 1 to 4; null: by what steps take, and 1 with workers on this machine.</summary>
     public int? PipelineDepth { get; init; }
 
+    /// <summary>How long generation waits for a worker that nobody can stand in for, before it ends with an error. Default 60 s.</summary>
+    public TimeSpan LostWorkerTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
     /// <summary>How weights are held in memory.</summary>
     public WeightMemory Weights { get; init; } = new();
 

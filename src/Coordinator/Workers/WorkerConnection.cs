@@ -17,7 +17,7 @@ internal interface ICallTarget
     /// <param name="result">The answer, which may be a failure; to be given back to <see cref="WorkerConnection.Return"/>.</param>
     void OnAnswer(ResultFrame result);
 
-    /// <summary>No answer will come.</summary>
+    /// <summary>No answer will come: the connection broke.</summary>
     void OnLost(DispatchException cause);
 }
 
@@ -28,13 +28,21 @@ public sealed class WorkerConnection : IAsyncDisposable
     private static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(5);
 
+    /// <summary>A worker that is silent for so long is asked whether it lives.</summary>
+    private static readonly TimeSpan PingDelay = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Without an answer for so long it is lost.</summary>
+    private static readonly TimeSpan PingTimeout = TimeSpan.FromMilliseconds(600);
+
     private readonly GrpcChannel _channel;
     private readonly DuplexStreamingCall<CallFrame, ResultFrame> _stream;
     private readonly SendQueue<CallFrame> _calls;
     private readonly FramePool<ResultFrame> _results;
     private readonly Dictionary<ulong, ICallTarget> _open = [];
     private readonly CancellationTokenSource _closing = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _reading;
+    private bool _disposed;
     private ulong _lastId;
     private DispatchException? _lost;
 
@@ -58,6 +66,19 @@ public sealed class WorkerConnection : IAsyncDisposable
     /// <summary>Whether the connection broke; calls then fail at once.</summary>
     public bool IsLost => Volatile.Read(ref _lost) is not null;
 
+    /// <summary>Completes when the connection broke.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Whether no call waits for its answer.</summary>
+    internal bool IsIdle
+    {
+        get
+        {
+            lock (_open)
+                return _open.Count == 0;
+        }
+    }
+
     /// <summary>Connects and asks the worker what it holds.</summary>
     /// <exception cref="RpcException">It cannot be reached, or did not answer in time.</exception>
     public static async Task<WorkerConnection> ConnectAsync(string address, CancellationToken cancel)
@@ -65,8 +86,8 @@ public sealed class WorkerConnection : IAsyncDisposable
         var channel = new GrpcChannel(address, new GrpcChannelOptions
         {
             MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(5),
-            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
+            KeepAlivePingDelay = PingDelay,
+            KeepAlivePingTimeout = PingTimeout,
         });
         try
         {
@@ -135,8 +156,11 @@ public sealed class WorkerConnection : IAsyncDisposable
     public Task<StatusResponse> StatusAsync(CancellationToken cancel) =>
         _channel.UnaryAsync(ExpertMethods.Status, new StatusRequest(), GrpcCallOptions.After(StatusTimeout), cancel);
 
+    /// <summary>Closes the connection; a second time does nothing.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
         await _closing.CancelAsync();
         _stream.Dispose();
         await _reading;
@@ -182,5 +206,6 @@ public sealed class WorkerConnection : IAsyncDisposable
         }
         foreach (var target in waiting)
             target.OnLost(_lost);
+        _ended.TrySetResult();
     }
 }

@@ -23,10 +23,10 @@ public static class WorkerCoverage
     }
 
     /// <summary>What a running cluster lacks: the tiles of its plan that only lost workers held.</summary>
-    public static PlanCoverage Of(ClusterSession session) => session.Plan is not { } plan ? new PlanCoverage([])
-        : PlanCoverage.Of(plan, session.Workers.Where(worker => !worker.IsLost).ToDictionary(worker => worker.Id, worker => Held(plan, worker)));
+    public static PlanCoverage Of(ClusterSession session) => session.WorkerPool?.Coverage ?? new PlanCoverage([]);
 
-    private static IReadOnlySet<TileId> Held(Plan plan, WorkerConnection worker)
+    /// <summary>The tiles of a plan that a worker says it holds.</summary>
+    internal static IReadOnlySet<TileId> Held(Plan plan, WorkerConnection worker)
     {
         var held = new HashSet<TileId>();
         foreach (var (layer, expert, start, end) in Runs(worker))

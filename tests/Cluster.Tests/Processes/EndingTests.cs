@@ -22,17 +22,31 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     [Fact]
-    public async Task A_killed_worker_ends_a_run_with_a_line_that_names_it_and_no_worker_is_left()
+    public async Task A_killed_worker_of_a_run_is_started_again_and_no_worker_is_left_at_the_end()
     {
         using var run = StartEndlessRun();
         var workers = await WorkersAsync(run);
         using (var worker = Process.GetProcessById(workers[1]))
             worker.Kill();
+        await run.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is lost"));
+        var back = await run.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 (process ") && line.EndsWith(" is back"));
+        run.Signal(PosixSignal.SIGINT);
+        Assert.Equal(130, (await run.WaitForExitAsync()).ExitCode);
+        await AllGoneAsync([.. workers, int.Parse(ProcessId().Match(back).Groups[1].Value)]);
+    }
+
+    [Fact]
+    public async Task A_lost_worker_that_stays_away_ends_a_run_with_5_and_a_line_that_names_it_and_its_tiles()
+    {
+        using var worker = Grok1Process.Start("worker", "--model", models.Endless(), "--listen", "127.0.0.1:0");
+        var listening = await worker.WaitForErrorLineAsync(line => line.Contains("listens on "));
+        using var run = Grok1Process.Start("run", "--model", models.Endless(), "--tokens", "5", "--max-tokens", "199000", "--ignore-eos",
+            "--worker-address", listening[(listening.LastIndexOf(' ') + 1)..], "--lost-worker-timeout", "0.2");
+        await WorkersAsync(run);
+        worker.Kill();
         var result = await run.WaitForExitAsync();
         Assert.Equal(5, result.ExitCode);
-        Assert.Contains("worker worker-1 at ", result.Error);
-        Assert.Contains("is lost", result.Error);
-        await AllGoneAsync(workers);
+        Assert.Matches("layer [0-3] experts 0-7 slice 0 had no worker for 0.2 s: worker worker-0 at .* is lost; start it again", result.Error);
     }
 
     [Fact]

@@ -8,6 +8,7 @@ using Grok1Cluster.Model.Layers;
 namespace Grok1Cluster.Cluster.Tests.Serving;
 
 /// <summary>A healthy cluster in one process, so that everything it allocates can be counted.</summary>
+[Collection(nameof(Alone))]
 public sealed class SteadyStateTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     [Fact]

@@ -38,18 +38,21 @@ public sealed class UpTests
     }
 
     [Fact]
-    public async Task A_worker_process_that_ends_is_said_and_shows_in_status_and_metrics()
+    public async Task A_worker_process_that_ends_is_started_again_and_status_and_metrics_show_the_new_one()
     {
         using var cluster = await Cluster.StartAsync("up", "--model", "demo", "--workers", "2");
         var status = await cluster.WaitForStatusAsync(status => status.GetProperty("workers").GetArrayLength() == 2);
-        using (var worker = Process.GetProcessById(status.GetProperty("workers")[1].GetProperty("pid").GetInt32()))
+        var killed = status.GetProperty("workers")[1].GetProperty("pid").GetInt32();
+        using (var worker = Process.GetProcessById(killed))
             worker.Kill();
         await cluster.Process.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 (process ") && line.EndsWith("ended with exit code 137"));
-        status = await cluster.WaitForStatusAsync(status => status.GetProperty("coverage").GetProperty("missing").GetInt32() > 0);
-        Assert.Equal(["ready", "lost"], status.GetProperty("workers").EnumerateArray().Select(worker => worker.GetProperty("state").GetString()));
+        await cluster.Process.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 was started again"));
+        await cluster.Process.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is back"));
+        status = await cluster.WaitForStatusAsync(status => status.GetProperty("workers")[1].GetProperty("pid").GetInt32() != killed);
+        Assert.Equal(["ready", "ready"], status.GetProperty("workers").EnumerateArray().Select(worker => worker.GetProperty("state").GetString()));
         var metrics = new Metrics.Exposition(await cluster.Client.GetStringAsync("/metrics"));
-        Assert.Equal(0, metrics.Sum("grok1_worker_up", "worker=\"worker-1\""));
-        Assert.Equal(32, metrics.Sum("grok1_tiles_missing"));
+        Assert.Equal(1, metrics.Sum("grok1_worker_up", "worker=\"worker-1\""));
+        Assert.Equal(0, metrics.Sum("grok1_tiles_missing"));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using Grok1Cluster.Coordinator.Http.Requests;
+using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Scheduling;
 using Microsoft.AspNetCore.Http;
@@ -20,6 +21,7 @@ internal sealed record ApiError([property: JsonPropertyName("error")] ApiErrorDe
         BadHttpRequestException bad => new ApiException(bad.Message, null) { Status = bad.StatusCode, Code = "invalid_request" },
         PromptException prompt => new ApiException(prompt.Message, "prompt") { Code = "invalid_prompt" },
         QueueFullException full => new ApiException(full.Message, null) { Status = StatusCodes.Status503ServiceUnavailable, Code = "queue_full", RetryAfter = BusyRetry },
+        DispatchException lost => new ApiException(lost.Message, null) { Status = StatusCodes.Status503ServiceUnavailable, Code = "worker_unavailable", RetryAfter = BusyRetry },
         OperationCanceledException or ObjectDisposedException => new ApiException("the server is stopping; send the request to another one, or later", null)
         {
             Status = StatusCodes.Status503ServiceUnavailable, Code = "stopping", RetryAfter = BusyRetry,

@@ -1,0 +1,121 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.Coordinator.Workers;
+
+namespace Grok1Cluster.Coordinator.Dispatch;
+
+/// <summary>The plan's workers as dispatch uses them: by index, who is ready for a bundle, how to send, who is late. Used by the engine's thread.</summary>
+internal sealed class DispatchWorkers
+{
+    /// <summary>How long a worker that lives may take for a call.</summary>
+    public static readonly TimeSpan CallTimeout = TimeSpan.FromMinutes(2);
+
+    private static readonly HashSet<WorkerConnection> Nobody = [];
+
+    private readonly PlanLookup _plan;
+    private readonly WorkerLink?[] _links;
+    private readonly CallDurations[] _durations;
+    private readonly ulong _fingerprint;
+    private readonly int _experts;
+
+    /// <param name="plan">Where every bundle is.</param>
+    /// <param name="pool">The workers; not disposed.</param>
+    /// <param name="fingerprint">The model's.</param>
+    /// <param name="experts">ExpertCount.</param>
+    public DispatchWorkers(PlanLookup plan, WorkerPool pool, string fingerprint, int experts)
+    {
+        (_plan, Pool, _fingerprint, _experts) = (plan, pool, ExpertMethods.ShortFingerprint(fingerprint), experts);
+        _links = [.. plan.Workers.Select(pool.Find)];
+        _durations = [.. plan.Workers.Select(_ => new CallDurations())];
+    }
+
+    public WorkerPool Pool { get; }
+
+    public long Now => Stopwatch.GetTimestamp();
+
+    public TimeSpan Since(long timestamp) => Stopwatch.GetElapsedTime(timestamp);
+
+    public ReadOnlySpan<PlacedBundle> Bundles(int layer) => _plan.Bundles(layer);
+
+    /// <summary>The routes of a layer among the workers that are ready now.</summary>
+    public LayerRoutes Routes(int layer)
+    {
+        // First: a change after it is noticed the next time.
+        var version = Pool.Version;
+        return new LayerRoutes(version, _plan.Bundles(layer), bundle => Choose(bundle, Nobody, null), _plan.Plan, _experts);
+    }
+
+    /// <summary>The route of some bundles of a layer, in plan order.</summary>
+    public WorkerRoute Route(int worker, IEnumerable<PlacedBundle> bundles) => new(worker, [.. bundles.OrderBy(bundle => bundle.Index)], _plan.Plan, _experts);
+
+    /// <summary>The connection of a worker that is ready; null: it is not.</summary>
+    public WorkerConnection? Connection(int worker) => _links[worker] is { IsReady: true } link ? link.Connection : null;
+
+    /// <summary>The first of a bundle's workers that is ready; null where there is none.</summary>
+    /// <param name="avoided">Connections that are not asked.</param>
+    /// <param name="suspect">One that is asked only if there is no other.</param>
+    public int? Choose(PlacedBundle bundle, IReadOnlySet<WorkerConnection> avoided, WorkerConnection? suspect)
+    {
+        int? last = null;
+        foreach (var worker in bundle.Workers)
+            if (_links[worker]?.For(bundle.Bundle) is { } connection && !avoided.Contains(connection))
+            {
+                if (connection != suspect)
+                    return worker;
+                last = worker;
+            }
+        return last;
+    }
+
+    /// <summary>A worker other than the one that is asked already, ready for a bundle and with nothing else to do.</summary>
+    public int? ChooseIdle(PlacedBundle bundle, WorkerConnection asked)
+    {
+        foreach (var worker in bundle.Workers)
+            if (_links[worker]?.For(bundle.Bundle) is { IsIdle: true } connection && connection != asked)
+                return worker;
+        return null;
+    }
+
+    /// <summary>Sends a call that was filled.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Send(LayerFlight flight, WorkerCall call, WorkerConnection connection)
+    {
+        call.Frame.Weights = _fingerprint;
+        call.Frame.TimeoutMs = (uint)CallTimeout.TotalMilliseconds;
+        flight.Expect();
+        call.Send(connection);
+    }
+
+    /// <summary>Sends the calls of a flight that was begun; a worker that was lost in between answers with a fault.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void SendAll(LayerFlight flight)
+    {
+        for (var route = 0; route < flight.Routes.Routes.Count; route++)
+            if (flight.Calls[route] is var call && call.Fill(flight.Batch, flight.Routes.Routes[route]))
+                Send(flight, call, _links[call.Route.Worker]!.Connection);
+        flight.Sent();
+    }
+
+    /// <summary>A call was answered.</summary>
+    public void Learn(WorkerCall call) => _durations[call.Route.Worker].Add(call.Rows, call.Elapsed);
+
+    public bool IsLate(WorkerCall call) => _durations[call.Route.Worker].Deadline(call.Rows) is { } deadline && call.Waiting >= deadline;
+
+    /// <summary>How long a flight may take before its calls have to be looked at.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public TimeSpan Patience(LayerFlight flight)
+    {
+        var patience = CallTimeout;
+        for (var route = 0; route < flight.Routes.Routes.Count; route++)
+            if (flight.Calls[route] is { Rows: > 0 } call && _durations[call.Route.Worker].Deadline(call.Rows) is { } deadline && deadline < patience)
+                patience = deadline;
+        return patience;
+    }
+
+    public DispatchOutcomes Outcomes(WorkerCall call) => _links[call.Route.Worker]!.Outcomes;
+
+    /// <summary>How a worker is, for a message.</summary>
+    public string Describe(int worker) => _links[worker]?.Describe() ?? $"worker {_plan.Workers[worker]} was never there";
+}

@@ -1,0 +1,219 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Engine.Dispatch;
+
+namespace Grok1Cluster.Coordinator.Dispatch;
+
+/// <summary>
+/// Sees a flight to its end in which a call failed or is late, or for which a worker was missing from the start. Each bundle
+/// is asked for again, of another worker that holds it or of the same when it is back, until one call has answered it; that
+/// answer then stands at the bundle's place in the plan, so that the sum is that of an undisturbed flight. Runs on the
+/// engine's thread. A flight that needs none of this never comes here.
+/// </summary>
+/// <param name="flight">Not used for another batch afterwards.</param>
+/// <param name="workers">Who may be asked, and how.</param>
+/// <param name="limit">How long after the first loss bundles may still be without a worker.</param>
+internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers, TimeSpan limit)
+{
+    /// <summary>How often clocks are looked at; whatever else happens wakes the thread.</summary>
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
+
+    private readonly List<Attempt> _attempts = [];
+    private readonly List<Pending> _pending = [];
+    private long? _unservedSince;
+
+    /// <summary>Every call that was made, answered or not.</summary>
+    public IEnumerable<WorkerCall> Calls => _attempts.Select(attempt => attempt.Call);
+
+    /// <summary>Returns when every bundle that a token needs has its source.</summary>
+    /// <exception cref="DispatchException">One cannot be computed.</exception>
+    public void Run(CancellationToken cancel)
+    {
+        Adopt();
+        while (true)
+        {
+            flight.Disturb();
+            TakeEnded();
+            if (_pending.Count == 0)
+                return;
+            AskForUnserved();
+            AskForLate();
+            flight.Wait(Tick, cancel);
+        }
+    }
+
+    /// <summary>Gives up what has not ended, because it is not needed any more or all is lost.</summary>
+    public void Abandon()
+    {
+        foreach (var attempt in _attempts)
+            if (!attempt.Call.IsEnded)
+                attempt.Call.Worker.Abandon(attempt.Call);
+    }
+
+    /// <summary>Takes over the calls that were made, and notes what is needed.</summary>
+    private void Adopt()
+    {
+        foreach (var bundle in workers.Bundles(flight.Batch.Layer))
+            if (IsNeeded(bundle))
+                _pending.Add(new Pending(bundle));
+            else
+                flight.SetSource(bundle.Index, default);
+        for (var route = 0; route < flight.Routes.Routes.Count; route++)
+            if (flight.Calls[route] is { Rows: > 0 } call)
+                Track(call, _pending.Where(pending => call.Route.Place(pending.Bundle) is not null));
+    }
+
+    private bool IsNeeded(PlacedBundle bundle)
+    {
+        foreach (var expert in flight.Batch.Experts)
+            if (bundle.Experts.Contains(expert))
+                return true;
+        return false;
+    }
+
+    private void Track(WorkerCall call, IEnumerable<Pending> bundles)
+    {
+        var attempt = new Attempt(call, [.. bundles]);
+        foreach (var pending in attempt.Bundles)
+            pending.Open++;
+        _attempts.Add(attempt);
+    }
+
+    /// <summary>The first answer to a bundle counts.</summary>
+    private void TakeEnded()
+    {
+        foreach (var attempt in _attempts)
+        {
+            if (attempt.IsTaken || !attempt.Call.IsEnded)
+                continue;
+            attempt.IsTaken = true;
+            foreach (var pending in attempt.Bundles)
+            {
+                pending.Open--;
+                if (attempt.Call.Fault is { } fault)
+                    pending.Failed(attempt.Call.Worker, fault);
+                else if (_pending.Remove(pending))
+                    flight.SetSource(pending.Bundle.Index, new BundleSource(attempt.Call, attempt.Call.Route.Place(pending.Bundle)!.Value));
+            }
+            if (attempt.Call.Fault is { Kind: CallFaultKind.Lost })
+                workers.Outcomes(attempt.Call).CountLost();
+        }
+    }
+
+    private void AskForUnserved()
+    {
+        var unserved = _pending.Where(pending => pending.Open == 0).ToList();
+        if (unserved.Count == 0)
+            return;
+        if (unserved.FirstOrDefault(pending => pending.MustEnd) is { } hopeless)
+            throw hopeless.LastFault!.Cause;
+        if (_unservedSince is { } since && workers.Since(since) >= limit)
+            throw new DispatchException(Missing(unserved), unserved.Select(pending => pending.LastFault?.Cause).FirstOrDefault(cause => cause is not null));
+        _unservedSince ??= workers.Now;
+        foreach (var (worker, bundles) in Deal(unserved, pending => workers.Choose(pending.Bundle, pending.Avoided, pending.Suspect)))
+            if (Send(worker, bundles) is { } call)
+                workers.Outcomes(call).CountRetried();
+    }
+
+    /// <summary>A late call goes on; beside it, a replica that has nothing to do is asked for the same.</summary>
+    private void AskForLate()
+    {
+        foreach (var attempt in _attempts.ToArray())
+        {
+            if (attempt.IsTaken || attempt.Call.IsEnded)
+                continue;
+            if (attempt.Call.Waiting >= DispatchWorkers.CallTimeout)
+                throw new DispatchException($"no answer for layer {flight.Batch.Layer} within {DispatchWorkers.CallTimeout.TotalSeconds:0} s from worker {attempt.Call.Worker.Id} at {attempt.Call.Worker.Address}");
+            if (!workers.IsLate(attempt.Call))
+                continue;
+            if (!attempt.IsLate)
+                workers.Outcomes(attempt.Call).CountLate();
+            attempt.IsLate = true;
+            foreach (var (worker, bundles) in Deal(attempt.Bundles.Where(pending => !pending.IsHedged && _pending.Contains(pending)), pending => workers.ChooseIdle(pending.Bundle, attempt.Call.Worker)))
+                if (Send(worker, bundles) is { } call)
+                {
+                    workers.Outcomes(call).CountHedged();
+                    foreach (var pending in bundles)
+                        pending.IsHedged = true;
+                }
+        }
+    }
+
+    /// <summary>Bundles by the worker that is chosen for them; those that nobody is chosen for wait.</summary>
+    private static List<(int Worker, List<Pending> Bundles)> Deal(IEnumerable<Pending> bundles, Func<Pending, int?> choose) =>
+        [.. bundles.Select(pending => (Pending: pending, Worker: choose(pending))).Where(pair => pair.Worker is not null)
+            .GroupBy(pair => pair.Worker!.Value, pair => pair.Pending).Select(group => (group.Key, group.ToList()))];
+
+    /// <summary>Null when the worker was lost in between.</summary>
+    private WorkerCall? Send(int worker, IReadOnlyList<Pending> bundles)
+    {
+        if (workers.Connection(worker) is not { } connection)
+            return null;
+        var call = new WorkerCall(flight);
+        call.Fill(flight.Batch, workers.Route(worker, bundles.Select(pending => pending.Bundle)));
+        Track(call, bundles);
+        workers.Send(flight, call, connection);
+        return call;
+    }
+
+    private string Missing(IReadOnlyList<Pending> unserved)
+    {
+        var names = unserved.SelectMany(pending => pending.Bundle.Workers).Distinct().Select(workers.Describe).ToList();
+        return $"{TileNames.Describe(unserved.SelectMany(pending => pending.Bundle.Bundle.Tiles))} had no worker for {limit.TotalSeconds:0.#} s: "
+            + $"{string.Join(", ", names)}; start {(names.Count == 1 ? "it" : "one of them")} again";
+    }
+
+    /// <summary>A call and the bundles it is to answer.</summary>
+    private sealed class Attempt(WorkerCall call, IReadOnlyList<Pending> bundles)
+    {
+        public WorkerCall Call => call;
+
+        public IReadOnlyList<Pending> Bundles => bundles;
+
+        /// <summary>Whether its end was looked at.</summary>
+        public bool IsTaken { get; set; }
+
+        public bool IsLate { get; set; }
+    }
+
+    /// <summary>A bundle without an answer.</summary>
+    private sealed class Pending(PlacedBundle bundle)
+    {
+        /// <summary>A fault may be chance once, not twice.</summary>
+        private const int MostFaults = 2;
+
+        private readonly HashSet<WorkerConnection> _avoided = [];
+        private int _faults;
+
+        public PlacedBundle Bundle => bundle;
+
+        /// <summary>Calls for it that have not ended.</summary>
+        public int Open { get; set; }
+
+        /// <summary>Whether a second worker was asked because the first was late.</summary>
+        public bool IsHedged { get; set; }
+
+        /// <summary>Connections that it is not asked for on again.</summary>
+        public IReadOnlySet<WorkerConnection> Avoided => _avoided;
+
+        /// <summary>Whoever had a fault with it: asked again only if there is nobody else.</summary>
+        public WorkerConnection? Suspect { get; private set; }
+
+        public CallFault? LastFault { get; private set; }
+
+        /// <summary>Whether asking again makes no sense.</summary>
+        public bool MustEnd => LastFault?.Kind == CallFaultKind.Final || _faults >= MostFaults;
+
+        public void Failed(WorkerConnection worker, CallFault fault)
+        {
+            LastFault = fault;
+            if (fault.Kind == CallFaultKind.NotHeld)
+                _avoided.Add(worker);
+            if (fault.Kind != CallFaultKind.Faulty)
+                return;
+            _faults++;
+            Suspect = worker;
+        }
+    }
+}

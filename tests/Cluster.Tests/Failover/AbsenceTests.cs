@@ -1,0 +1,81 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using Grok1Cluster.Cluster.Tests.Processes;
+using Grok1Cluster.TestKit;
+
+namespace Grok1Cluster.Cluster.Tests.Failover;
+
+/// <summary>A serving coordinator whose only holder of some tiles is away for a while.</summary>
+[Collection(nameof(Alone))]
+public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixture>
+{
+    [Fact]
+    public async Task While_a_worker_is_away_the_server_is_not_ready_and_says_why_and_serves_again_when_it_is_back()
+    {
+        using var first = StartWorker("worker-0", "127.0.0.1:0");
+        using var second = StartWorker("worker-1", "127.0.0.1:0");
+        string[] addresses = [await AddressAsync(first), await AddressAsync(second)];
+        using var serve = Grok1Process.Start("serve", "--model", models.Endless(), "--plan", "whole", "--worker-address", string.Join(',', addresses), "--lost-worker-timeout", "0.3", "--port", "0");
+        var line = await serve.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
+        using var client = new HttpClient { BaseAddress = new Uri(line[(line.LastIndexOf(' ') + 1)..]) };
+        var (status, expected) = await CompleteAsync(client);
+        Assert.Equal(HttpStatusCode.OK, status);
+
+        using (var stream = await StreamAsync(client))
+        {
+            Assert.StartsWith("data: ", await stream.ReadLineAsync());
+            second.Kill();
+            Assert.Matches("^data: .*\"error\".*layer .* had no worker for 0.3 s: worker worker-1 at .* is lost", await LastEventAsync(stream));
+        }
+        await serve.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is lost"));
+        using (var ready = await client.GetAsync("/health/ready"))
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, ready.StatusCode);
+            Assert.Matches("tiles are missing: layer", await ready.Content.ReadAsStringAsync());
+        }
+        Assert.Equal("lost", (await client.GetFromJsonAsync<JsonElement>("/cluster/workers"))[1].GetProperty("state").GetString());
+        var (failed, error) = await CompleteAsync(client);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, failed);
+        Assert.Matches("^layer .* had no worker for 0.3 s: worker worker-1 at .* is lost", error);
+
+        using var again = StartWorker("worker-1", addresses[1]);
+        await serve.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is back"));
+        using (var ready = await client.GetAsync("/health/ready"))
+            Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
+        Assert.Equal((HttpStatusCode.OK, expected), await CompleteAsync(client));
+    }
+
+    private Grok1Process StartWorker(string id, string listen) =>
+        Grok1Process.Start("worker", "--model", models.Endless(), "--id", id, "--listen", listen, "--threads", "1");
+
+    private static async Task<string> AddressAsync(Grok1Process worker)
+    {
+        var line = await worker.WaitForErrorLineAsync(line => line.Contains("listens on "));
+        return line[(line.LastIndexOf(' ') + 1)..];
+    }
+
+    private static async Task<StreamReader> StreamAsync(HttpClient client)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(new { prompt = new[] { 7, 8, 9 }, max_tokens = 190_000, ignore_eos = true, stream = true }) };
+        var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        return new StreamReader(await response.Content.ReadAsStreamAsync());
+    }
+
+    private static async Task<string> LastEventAsync(StreamReader stream)
+    {
+        var last = "";
+        while (await stream.ReadLineAsync() is { } line)
+            if (line.StartsWith("data: ") && line != "data: [DONE]")
+                last = line;
+        return last;
+    }
+
+    /// <summary>Status, and the text or the error's message.</summary>
+    private static async Task<(HttpStatusCode Status, string Text)> CompleteAsync(HttpClient client)
+    {
+        using var response = await client.PostAsJsonAsync("/v1/completions", new { prompt = new[] { 7, 8, 9 }, max_tokens = 20, temperature = 0, ignore_eos = true });
+        var body = await response.Content.ReadFromJsonAsync<JsonElement>();
+        return (response.StatusCode, response.IsSuccessStatusCode ? body.GetProperty("choices")[0].GetProperty("text").GetString()! : body.GetProperty("error").GetProperty("message").GetString()!);
+    }
+}
