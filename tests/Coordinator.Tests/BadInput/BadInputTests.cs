@@ -174,7 +174,7 @@ public class BadInputTests(SharedServer shared) : IClassFixture<SharedServer>
     public async Task Neutral_values_and_bookkeeping_are_accepted()
     {
         var answer = await shared.Server.CompleteAsync("""
-            {"prompt":[5],"max_tokens":1,"n":1,"best_of":1,"suffix":null,"response_format":{"type":"text"},"user":"u","store":true,"metadata":{"a":"b"},
+            {"prompt":[5],"max_tokens":1,"ignore_eos":true,"n":1,"best_of":1,"suffix":null,"response_format":{"type":"text"},"user":"u","store":true,"metadata":{"a":"b"},
              "stop":null,"logit_bias":{},"stream":false,"presence_penalty":0,"seed":null,"logprobs":null,"use_beam_search":false,"service_tier":"auto"}
             """);
         Assert.Equal(1, answer.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
