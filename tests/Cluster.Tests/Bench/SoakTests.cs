@@ -6,7 +6,8 @@ using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cluster.Tests.Bench;
 
-/// <summary>The short form of bench/Soak.Bench: a number of requests instead of minutes.</summary>
+/// <summary>The short form of bench/Soak.Bench: a number of requests instead of minutes. Alone, as it measures the process's heap.</summary>
+[Collection(nameof(Alone))]
 public class SoakTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     private const int Clients = 32;

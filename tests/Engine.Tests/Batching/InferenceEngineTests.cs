@@ -36,13 +36,12 @@ public class InferenceEngineTests
     public async Task A_cancelled_sequence_leaves_and_the_others_do_not_notice()
     {
         using var model = new GoldenModel("tiny-b", Precision.Fast);
-        using var engine = new InferenceEngine(model.Store.Config, model.Forward, model.Kv, new EngineOptions());
-        var expected = (await engine.Submit(Request(1, 5, 60), CancellationToken.None).Completion).Tokens;
         using var cancel = new CancellationTokenSource();
+        // On the engine's thread, at the first token: from another one it might come after the last.
+        using var engine = new InferenceEngine(model.Store.Config, model.Forward, model.Kv, new EngineOptions { Observer = new CancelAtFirstToken(40, cancel) });
+        var expected = (await engine.Submit(Request(1, 5, 60), CancellationToken.None).Completion).Tokens;
         var leaving = engine.Submit(Request(2, 40, 400), cancel.Token);
         var staying = engine.Submit(Request(1, 5, 60), CancellationToken.None);
-        await leaving.Tokens.ReadAsync();
-        await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => leaving.Completion);
         Assert.Equal(expected, (await staying.Completion).Tokens);
         Assert.Equal(model.Kv.Capacity, model.Kv.Available);
@@ -109,4 +108,22 @@ public class InferenceEngineTests
         Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)seed },
         IgnoreEos = true,
     };
+
+    /// <summary>Cancels when a sequence with a prompt of a given length has a token.</summary>
+    private sealed class CancelAtFirstToken(int promptTokens, CancellationTokenSource cancel) : IEngineObserver
+    {
+        public void TokenGenerated(SequenceTimes sequence, long now)
+        {
+            if (sequence.PromptTokens == promptTokens)
+                cancel.Cancel();
+        }
+
+        public void SequenceEnded(SequenceTimes sequence, SequenceOutcome outcome)
+        {
+        }
+
+        public void StepEnded(in StepTimes step)
+        {
+        }
+    }
 }
