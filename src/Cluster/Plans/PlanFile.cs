@@ -15,23 +15,36 @@ public static class PlanFile
     /// </exception>
     public static Plan Load(string path, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers = null)
     {
-        PlanDocument document;
+        byte[] bytes;
         try
         {
-            document = PlanJson.Parse(ReadBounded(path));
-        }
-        catch (JsonException e)
-        {
-            throw new PlanException($"plan file {path} is malformed", e.Message, e);
+            bytes = ReadBounded(path).ToArray();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new PlanException($"plan file {path} cannot be read", e.Message, e);
         }
+        return Read(bytes, $"plan file {path}", geometry, knownWorkers);
+    }
 
+    /// <summary>Reads a plan that came some other way than from a file.</summary>
+    /// <param name="utf8">At most <see cref="MaxBytes"/>, which the caller has seen to.</param>
+    /// <param name="name">What it is, for messages.</param>
+    /// <inheritdoc cref="Load"/>
+    public static Plan Read(ReadOnlySpan<byte> utf8, string name, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers = null)
+    {
+        PlanDocument document;
+        try
+        {
+            document = PlanJson.Parse(utf8);
+        }
+        catch (JsonException e)
+        {
+            throw new PlanException($"{name} is malformed", e.Message, e);
+        }
         var problems = PlanValidator.Check(document, geometry, knownWorkers);
         if (problems.Count > 0)
-            throw new PlanException($"plan file {path} does not fit model {geometry.Model}", problems);
+            throw new PlanException($"{name} does not fit model {geometry.Model}", problems);
         return ToPlan(document);
     }
 
@@ -68,5 +81,8 @@ public static class PlanFile
         [.. document.Bundles.Select(bundle => new Bundle(
             bundle!.Layer,
             [.. bundle.Tiles.Select(pair => new TileId(bundle.Layer, pair![0], pair[1]))],
-            [.. bundle.Workers!]))]);
+            [.. bundle.Workers!])
+        {
+            Cold = [.. (bundle.Cold ?? [])!],
+        })]);
 }
