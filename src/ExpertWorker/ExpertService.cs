@@ -68,7 +68,7 @@ public sealed class ExpertService : IDisposable
         _bulk.Dispose();
     }
 
-    private DescribeResponse Describe()
+    internal DescribeResponse Describe()
     {
         var response = new DescribeResponse
         {

@@ -6,6 +6,7 @@ using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.ExpertWorker;
 
@@ -34,6 +35,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;
+
+    /// <summary>What it says of itself now.</summary>
+    public DescribeResponse Describe() => _service.Describe();
 
     /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
     /// <exception cref="ModelException">Anything wrong in the store.</exception>

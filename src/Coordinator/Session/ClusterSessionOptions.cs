@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Kernels.KvCache;
@@ -17,6 +18,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Addresses of workers that run already, on any machine; empty to start them here.</summary>
     public IReadOnlyList<string> WorkerAddresses { get; init; } = [];
+
+    /// <summary>Finds the workers by a membership, given what a plan has to cover; null: they are those of <see cref="WorkerAddresses"/>.</summary>
+    public Func<PlanGeometry, CancellationToken, Task<IMembership>>? OpenMembership { get; init; }
 
     /// <summary>How experts are dealt to workers.</summary>
     public PlanRequest Plan { get; init; } = PlanRequest.Auto;
