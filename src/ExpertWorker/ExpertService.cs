@@ -77,7 +77,7 @@ internal sealed class ExpertService : IDisposable
         _bulk.Dispose();
     }
 
-    private DescribeResponse Describe()
+    internal DescribeResponse Describe()
     {
         var (slices, bytes) = _tiles.Held;
         var response = new DescribeResponse

@@ -7,6 +7,7 @@ using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Protos.Expert.V1;
 using Grok1Cluster.Weights;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -16,13 +17,14 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 {
     private readonly Stack<IDisposable> _owned;
     private readonly TileStore _tiles;
+    private readonly ExpertService _service;
     private readonly HealthService _health;
     private readonly LeaveSignal _leaving;
     private readonly GrpcServer _server;
     private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(Stack<IDisposable> owned, TileStore tiles, HealthService health, LeaveSignal leaving, GrpcServer server) =>
-        (_owned, _tiles, _health, _leaving, _server) = (owned, tiles, health, leaving, server);
+    private ExpertWorkerHost(Stack<IDisposable> owned, TileStore tiles, ExpertService service, HealthService health, LeaveSignal leaving, GrpcServer server) =>
+        (_owned, _tiles, _service, _health, _leaving, _server) = (owned, tiles, service, health, leaving, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -38,6 +40,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 
     /// <summary>Completes when a coordinator told this worker to end: then <see cref="LeaveAsync"/> is due.</summary>
     public Task LeaveRequested => _leaving.Given;
+
+    /// <summary>What it says of itself now.</summary>
+    public DescribeResponse Describe() => _service.Describe();
 
     /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
     /// <exception cref="ModelException">Anything wrong in the store.</exception>
@@ -72,7 +77,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                 Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
             }, cancel);
             SetHealth(health, serving: true);
-            var host = new ExpertWorkerHost(opened, tiles, health, leaving, server);
+            var host = new ExpertWorkerHost(opened, tiles, service, health, leaving, server);
             try
             {
                 host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, () => !leaving.IsGiven, options.HttpHost, port, cancel) : null;

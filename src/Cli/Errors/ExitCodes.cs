@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
+using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Generation;
@@ -51,7 +52,7 @@ internal static class ExitCodes
         ModelException or PlanException => Model,
         ResourceException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,
-        AddressInUseException or SocketException or HttpRequestException { InnerException: null } => Network,
+        AddressInUseException or SocketException or MembershipException or HttpRequestException { InnerException: null } => Network,
         RpcException { Code: GrpcStatusCode.Unavailable or GrpcStatusCode.DeadlineExceeded } => Network,
         AuthenticationException or RpcException { Code: GrpcStatusCode.Unauthenticated or GrpcStatusCode.PermissionDenied } => Auth,
         _ => RuntimeFault,

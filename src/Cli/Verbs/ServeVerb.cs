@@ -12,20 +12,31 @@ internal static class ServeVerb
     {
         var cluster = new ClusterOptions(defaultWorkers: 0);
         var serve = new ServeOptions();
+        var membership = new MembershipOptions("others", "--host and --port");
         var verb = new Verb("serve", "One coordinator with an HTTP API and a dashboard, over running workers or processes of its own.",
             "grok1 serve --model /data/grok-1-dense --plan plan.json --worker-address 10.0.0.1:9050,10.0.0.2:9050",
+            "grok1 serve --model /data/grok-1-dense --etcd 10.0.0.1:2379 --host 10.0.0.2 --port 8080 --api-keys keys.txt",
             "grok1 serve --model demo --workers 4 --port 8080 --log-format json");
         serve.AddTo(verb);
         cluster.AddTo(verb);
-        verb.Runs((context, cancellation) => RunAsync(context, cluster, serve, (_, _) => { }, cancellation));
+        membership.AddTo(verb, coordinator: true);
+        verb.Runs((context, cancellation) => RunAsync(context, cluster, serve, (_, _) => { }, cancellation, membership));
         return verb;
     }
 
     /// <summary>Serves until a signal, then lets requests that run come to their end; the next signal ends the process at once.</summary>
     /// <param name="ready">Told when requests are taken.</param>
-    public static async Task<int> RunAsync(VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, CancellationToken cancellation)
+    /// <param name="membership">How workers are found that the flags do not name; null: not at all.</param>
+    public static async Task<int> RunAsync(
+        VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, CancellationToken cancellation, MembershipOptions? membership = null)
     {
         var options = serve.Read(context, ClusterStarter.Options(context, cluster.Read(context), cancellation));
+        if (membership?.ForCoordinator(context, options.Api.Address.ToString(), options.Api.Port) is { } open)
+        {
+            if (options.Session is not { Workers: 0, WorkerAddresses: [] })
+                throw new UsageException("--etcd: the workers are those in etcd; leave out --workers and --worker-address");
+            options = options with { Session = options.Session with { OpenMembership = open } };
+        }
         await using var host = await CoordinatorHost.StartAsync(options, Console.Error, TimeProvider.System, cancellation);
         try
         {

@@ -29,16 +29,21 @@ internal static class WorkerVerb
         var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
         var machine = new MachineOptions();
+        var membership = new MembershipOptions("coordinators", "--listen");
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
+            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
             "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, hold, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
         machine.AddTo(verb);
+        membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
         {
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
             machine.Bind(context);
+            // Whoever started a supervised worker knows it.
+            var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),
@@ -55,6 +60,7 @@ internal static class WorkerVerb
                 HttpHost = host,
             }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
             await using var worker = await started;
+            await using var registration = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);
             else

@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace Grok1Cluster.Cluster.Plans;
 
 /// <summary>Plans on disk. See <see cref="PlanJson"/> for the format.</summary>
@@ -15,37 +13,14 @@ public static class PlanFile
     /// </exception>
     public static Plan Load(string path, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers = null)
     {
-        byte[] bytes;
         try
         {
-            bytes = ReadBounded(path).ToArray();
+            return PlanJson.Read(ReadBounded(path), geometry, $"plan file {path}", knownWorkers);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new PlanException($"plan file {path} cannot be read", e.Message, e);
         }
-        return Read(bytes, $"plan file {path}", geometry, knownWorkers);
-    }
-
-    /// <summary>Reads a plan that came some other way than from a file.</summary>
-    /// <param name="utf8">At most <see cref="MaxBytes"/>, which the caller has seen to.</param>
-    /// <param name="name">What it is, for messages.</param>
-    /// <inheritdoc cref="Load"/>
-    public static Plan Read(ReadOnlySpan<byte> utf8, string name, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers = null)
-    {
-        PlanDocument document;
-        try
-        {
-            document = PlanJson.Parse(utf8);
-        }
-        catch (JsonException e)
-        {
-            throw new PlanException($"{name} is malformed", e.Message, e);
-        }
-        var problems = PlanValidator.Check(document, geometry, knownWorkers);
-        if (problems.Count > 0)
-            throw new PlanException($"{name} does not fit model {geometry.Model}", problems);
-        return ToPlan(document);
     }
 
     /// <summary>Writes aside and renames, so that a reader never sees half a plan.</summary>
@@ -73,16 +48,4 @@ public static class PlanFile
             throw new IOException($"it is larger than {MaxBytes} bytes, which no plan needs");
         return buffer.AsSpan(0, read);
     }
-
-    private static Plan ToPlan(PlanDocument document) => new(
-        document.Epoch,
-        document.Model,
-        [.. document.Cuts],
-        [.. document.Bundles.Select(bundle => new Bundle(
-            bundle!.Layer,
-            [.. bundle.Tiles.Select(pair => new TileId(bundle.Layer, pair![0], pair[1]))],
-            [.. bundle.Workers!])
-        {
-            Cold = [.. (bundle.Cold ?? [])!],
-        })]);
 }

@@ -35,10 +35,43 @@ public static class PlanJson
         return Encoding.UTF8.GetBytes(text.ToString());
     }
 
+    /// <summary>Reads a plan and checks that it covers the geometry exactly once.</summary>
+    /// <param name="name">What is read, for messages.</param>
+    /// <param name="knownWorkers">When given, the only workers that the plan may name.</param>
+    /// <exception cref="PlanException">It is malformed (the first fault and its place are named), or does not fit (every fault is named).</exception>
+    public static Plan Read(ReadOnlySpan<byte> utf8, PlanGeometry geometry, string name, IReadOnlyCollection<string>? knownWorkers = null)
+    {
+        PlanDocument document;
+        try
+        {
+            document = Parse(utf8);
+        }
+        catch (JsonException e)
+        {
+            throw new PlanException($"{name} is malformed", e.Message, e);
+        }
+        var problems = PlanValidator.Check(document, geometry, knownWorkers);
+        if (problems.Count > 0)
+            throw new PlanException($"{name} does not fit model {geometry.Model}", problems);
+        return ToPlan(document);
+    }
+
     /// <summary>Reads the shape only; whether it is a plan for some geometry is for <see cref="PlanValidator"/> to say.</summary>
     /// <exception cref="JsonException">Not JSON, a field unknown, missing or twice, a wrong type, or nested too deep.</exception>
     internal static PlanDocument Parse(ReadOnlySpan<byte> utf8) =>
         JsonSerializer.Deserialize<PlanDocument>(utf8, Compact) ?? throw new JsonException("the document is null, not a plan");
+
+    private static Plan ToPlan(PlanDocument document) => new(
+        document.Epoch,
+        document.Model,
+        [.. document.Cuts],
+        [.. document.Bundles.Select(bundle => new Bundle(
+            bundle!.Layer,
+            [.. bundle.Tiles.Select(pair => new TileId(bundle.Layer, pair![0], pair[1]))],
+            [.. bundle.Workers!])
+        {
+            Cold = [.. (bundle.Cold ?? [])!],
+        })]);
 
     private static BundleDocument ToDocument(Bundle bundle) =>
         new(bundle.Layer, [.. bundle.Tiles.Select(tile => new[] { tile.Expert, tile.Slice })], [.. bundle.Workers], bundle.Cold.IsEmpty ? null : [.. bundle.Cold]);

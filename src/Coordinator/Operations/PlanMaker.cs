@@ -34,7 +34,7 @@ public sealed class PlanMaker
 
     /// <summary>A plan that somebody sent.</summary>
     /// <exception cref="PlanException">It is malformed, or does not fit the model.</exception>
-    public Plan Read(ReadOnlySpan<byte> json) => PlanFile.Read(json, "the plan", Geometry);
+    public Plan Read(ReadOnlySpan<byte> json) => PlanJson.Read(json, Geometry, "the plan");
 
     /// <summary>Speed and memory of workers, as the planner takes them.</summary>
     public IReadOnlyList<WorkerCapacity> Capacities(IReadOnlyList<WorkerConnection> workers) =>

@@ -21,7 +21,7 @@ public sealed record ClusterSessionOptions
     public IReadOnlyList<string> WorkerAddresses { get; init; } = [];
 
     /// <summary>Opens the state that several coordinators share and in which workers register themselves; null: <see cref="WorkerAddresses"/>, or workers started here.</summary>
-    public Func<PlanGeometry, CancellationToken, Task<IMembership>>? Membership { get; init; }
+    public Func<PlanGeometry, CancellationToken, Task<IMembership>>? OpenMembership { get; init; }
 
     /// <summary>Workers to wait for before the first plan is made, where they register themselves.</summary>
     public int LeastWorkers { get; init; } = 1;
@@ -30,7 +30,7 @@ public sealed record ClusterSessionOptions
     public OperationOptions Operations { get; init; } = new();
 
     /// <summary>Whether workers run without this coordinator, on this machine or others.</summary>
-    public bool HasRemoteWorkers => Membership is not null || WorkerAddresses.Count > 0;
+    public bool HasRemoteWorkers => OpenMembership is not null || WorkerAddresses.Count > 0;
 
     /// <summary>Workers that hold each bundle; a plan file says it itself.</summary>
     public int Copies { get; init; } = 1;

@@ -96,7 +96,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         });
         var blocks = new ShareBlocks(_store, _plans.Geometry);
         var weights = new WeightMovement(Pool, blocks, _options.Operations with { Fingerprint = _store.Manifest.Fingerprint });
-        if (_options.Membership is null)
+        if (_options.OpenMembership is null)
             await HoldAllAsync(weights, cancel);
         var watch = Own(new MemberWatch(Membership, Pool, Dispatcher, blocks, weights, _store.Manifest.Fingerprint, _note));
         Operations = new ClusterOperations(Membership, watch, Pool, weights, _plans, _closing.Token);
@@ -105,13 +105,13 @@ public sealed class ClusterWorkers : IAsyncDisposable
             Operations.Leaving += local.Forget;
             local.Supervise(ready => Pool.SetAddress(ready.Id, ready.Address));
         }
-        else if (_options.Membership is not null && _options.Plan.Kind != PlanKind.File)
+        else if (_options.OpenMembership is not null && _options.Plan.Kind != PlanKind.File)
             _ = Own(new Arrivals(watch, Operations, _note));
     }
 
     private async Task<IMembership> OpenMembershipAsync(CancellationToken cancel)
     {
-        if (_options.Membership is { } open)
+        if (_options.OpenMembership is { } open)
             return await open(_plans.Geometry, cancel);
         if (_options.WorkerAddresses.Count > 0)
             return new StaticMembership(_options.WorkerAddresses);
@@ -130,7 +130,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
             foreach (var member in Membership.Workers)
                 if (!member.Leaving && !connections.Exists(worker => worker.Address == member.Address))
                     await ConnectAsync(member, connections, cancel);
-            if (_options.Membership is null || connections.Count >= _options.LeastWorkers)
+            if (_options.OpenMembership is null || connections.Count >= _options.LeastWorkers)
                 return;
             _note($"{connections.Count} of {_options.LeastWorkers} workers are there; waiting for more");
             await NewsAsync(cancel);
@@ -150,7 +150,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         catch (RpcException e)
         {
             var message = $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
-            if (_options.Membership is null)
+            if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             _note(message);
         }

@@ -1,0 +1,116 @@
+using System.CommandLine;
+using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cli.Verbs;
+using Grok1Cluster.Cluster.Membership;
+using Grok1Cluster.Cluster.Membership.Etcd;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.Grpc;
+
+namespace Grok1Cluster.Cli.Options;
+
+/// <summary>Where workers and coordinators of a cluster find each other: the flags of etcd, the same on every verb that has them.</summary>
+internal sealed class MembershipOptions
+{
+    private static readonly string[] Anywhere = ["0.0.0.0", "::", "*", "+"];
+
+    private readonly SettingOption<string[]?> _etcd = new(
+        "--etcd", "membership:etcd", TextFormats.Addresses, null, "etcd, by which workers and coordinators find each other (default: none)");
+
+    private readonly SettingOption<string> _cluster = new(
+        "--cluster", "membership:cluster", TextFormats.Text("NAME"), "default", "which of the clusters in one etcd");
+
+    private readonly SettingOption<string?> _advertise;
+
+    private readonly SettingOption<string?> _coordinatorId = new(
+        "--coordinator-id", "membership:coordinator_id", TextFormats.OptionalText("ID"), null, "this coordinator's id in etcd (default: HOST-PORT)");
+
+    /// <param name="who">Who uses the address: <c>coordinators</c> or <c>others</c>.</param>
+    /// <param name="listen">The flag of the default.</param>
+    public MembershipOptions(string who, string listen) => _advertise = new(
+        "--advertise", "membership:advertise", TextFormats.OptionalText("HOST:PORT"), null, $"address by which {who} reach this process (default: {listen})");
+
+    /// <param name="coordinator">Whether the verb is a coordinator's.</param>
+    public void AddTo(Command command, bool coordinator)
+    {
+        foreach (var option in new Option[] { _etcd, _cluster, _advertise })
+            command.Add(option);
+        if (coordinator)
+            command.Add(_coordinatorId);
+    }
+
+    /// <summary>What a worker does with etcd; null: nothing.</summary>
+    /// <param name="id">The worker's.</param>
+    /// <param name="listen">Its gRPC address, as asked for.</param>
+    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others.</exception>
+    public WorkerRegistrar? ForWorker(VerbContext context, string id, string listen)
+    {
+        if (Read(context) is not { } etcd)
+            return null;
+        CheckName("--id", id);
+        return new WorkerRegistrar(etcd, Advertised(context, "--listen", listen, portIsKnown: false), context.Output.Note);
+    }
+
+    /// <summary>Opens the membership of a coordinator; null: its workers are named on its command line.</summary>
+    /// <param name="host">Where its HTTP API listens.</param>
+    /// <param name="port">Where its HTTP API listens.</param>
+    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others.</exception>
+    public Func<PlanGeometry, CancellationToken, Task<IMembership>>? ForCoordinator(VerbContext context, string host, int port)
+    {
+        if (Read(context) is not { } etcd)
+            return null;
+        var address = Advertised(context, "--host and --port", GrpcAddress.Tcp(host, port).ToString(), portIsKnown: true)!;
+        var id = context.Get(_coordinatorId) ?? $"{Environment.MachineName}-{GrpcAddress.Parse(address).Port}";
+        CheckName("--coordinator-id", id);
+        return async (geometry, cancel) => await EtcdMembership.OpenAsync(etcd, id, address, geometry, context.Output.Note, cancel);
+    }
+
+    private EtcdOptions? Read(VerbContext context)
+    {
+        if (context.Get(_etcd) is not { } endpoints)
+            return null;
+        CheckName("--cluster", context.Get(_cluster));
+        return new EtcdOptions { Endpoints = endpoints, Cluster = context.Get(_cluster) };
+    }
+
+    /// <summary>The address that others are told; null: the one that it will listen on.</summary>
+    private string? Advertised(VerbContext context, string flag, string listen, bool portIsKnown)
+    {
+        var given = context.Get(_advertise);
+        GrpcAddress address;
+        try
+        {
+            address = GrpcAddress.Parse(given ?? listen);
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException($"{(given is null ? flag : "--advertise")}: {e.Message}", e);
+        }
+        if (Anywhere.Contains(address.Host))
+            throw new UsageException($"{(given is null ? flag : "--advertise")}: others cannot reach {address.Host}; say --advertise HOST:PORT with this machine's name or address");
+        if (address is { UnixPath: null, Port: 0 } && (given is not null || portIsKnown))
+            throw new UsageException($"{(given is null ? flag : "--advertise")}: others cannot reach port 0; say --advertise HOST:PORT");
+        return given ?? (portIsKnown ? listen : null);
+    }
+
+    private static void CheckName(string flag, string name)
+    {
+        if (!EtcdOptions.IsName(name))
+            throw new UsageException($"{flag}: '{name}' cannot be a part of a key in etcd; use up to 128 letters, digits and . _ : -, beginning with a letter or digit");
+    }
+}
+
+/// <summary>Registers a worker in etcd.</summary>
+/// <param name="Advertise">The address to register; null: where it listens.</param>
+internal sealed record WorkerRegistrar(EtcdOptions Etcd, string? Advertise, Action<string> Note)
+{
+    private readonly string _instance = Guid.NewGuid().ToString("N");
+
+    /// <exception cref="MembershipException">etcd does not answer, or the id is another worker's.</exception>
+    public Task<EtcdRegistration> RegisterAsync(ExpertWorkerHost worker, CancellationToken cancel) =>
+        EtcdRegistration.StartAsync(Etcd, Record(worker), Note, cancel);
+
+    /// <summary>What a worker is now, to register or for <see cref="EtcdRegistration.Update"/>.</summary>
+    public WorkerRecord Record(ExpertWorkerHost worker) => WorkerRecord.Of(worker.Describe(), Advertise ?? worker.Address.ToString(), _instance);
+}

@@ -1,0 +1,40 @@
+using System.Net.Security;
+using System.Text.RegularExpressions;
+
+namespace Grok1Cluster.Cluster.Membership.Etcd;
+
+/// <summary>Where etcd is, and how patient to be with it.</summary>
+public sealed partial record EtcdOptions
+{
+    /// <summary>Addresses of etcd's members; any one of them will do. <c>https://host:port</c> asks for TLS.</summary>
+    public required IReadOnlyList<string> Endpoints { get; init; }
+
+    /// <summary>Clusters of different names know nothing of each other. See <see cref="IsName"/>.</summary>
+    public string Cluster { get; init; } = "default";
+
+    /// <summary>How long a process that says nothing is still taken for living; whole seconds, and etcd has a least of its own.</summary>
+    public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long one call to one endpoint may take.</summary>
+    public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long a start waits for etcd.</summary>
+    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// How long after etcd was away a member without a key is kept. Leases end while etcd is away; whoever lives comes again.
+    /// </summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The rules of TLS, with a certificate where etcd asks for one; null: as the endpoint says, trusting what the system trusts.</summary>
+    public SslClientAuthenticationOptions? Tls { get; init; }
+
+    /// <summary>How long somebody else's key is waited for before an id counts as taken: whoever died a moment ago is gone by then.</summary>
+    internal TimeSpan RefusalTime => Lease + CallTimeout;
+
+    /// <summary>Whether a text may be the name of a cluster or the id of a member: it becomes a part of a key.</summary>
+    public static bool IsName(string text) => NamePattern().IsMatch(text);
+
+    [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\z")]
+    private static partial Regex NamePattern();
+}

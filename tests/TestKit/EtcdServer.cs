@@ -1,0 +1,155 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace Grok1Cluster.TestKit;
+
+/// <summary>A fact against a real etcd; skipped, with a line that says so, where it is not installed.</summary>
+public sealed class EtcdFactAttribute : FactAttribute
+{
+    public EtcdFactAttribute()
+    {
+        if (!(Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "etcd"))))
+            Skip = "needs etcd (Debian: apt-get install etcd-server)";
+    }
+}
+
+/// <summary>
+/// One etcd of its own on loopback, with its data where writes need no disk, if there is such a place. What tests do to its keys goes
+/// through its JSON gateway, so that nothing of ours is between.
+/// </summary>
+public sealed class EtcdServer : IAsyncDisposable
+{
+    private const long DataBytes = 512 << 20;
+    private const int Kill9 = 9, Stop19 = 19, Continue18 = 18;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    private readonly string _data = Path.Combine(MemoryFolder(), $"grok1-etcd-{Guid.NewGuid():N}");
+    private readonly HttpClient _http = new();
+    private readonly int _port;
+    private readonly int _peerPort;
+    private Grok1Process _process = null!;
+
+    private EtcdServer((int Client, int Peer) ports) => (_port, _peerPort) = ports;
+
+    /// <summary>Where clients reach it.</summary>
+    public string Address => $"127.0.0.1:{_port}";
+
+    /// <summary>Starts one and waits until it serves.</summary>
+    public static async Task<EtcdServer> StartAsync()
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var server = new EtcdServer(FreePorts());
+            try
+            {
+                await server.RestartAsync();
+                return server;
+            }
+            catch (TimeoutException) when (attempt < 2)
+            {
+                // Somebody else may have taken a port in between.
+                await server.DisposeAsync();
+            }
+        }
+    }
+
+    /// <summary>Starts it again, at the same address, and waits until it serves.</summary>
+    public async Task RestartAsync()
+    {
+        var url = $"http://127.0.0.1:{_port}";
+        var peer = $"http://127.0.0.1:{_peerPort}";
+        var start = new ProcessStartInfo("etcd",
+        [
+            "--name", "test", "--data-dir", _data, "--logger", "zap", "--listen-client-urls", url, "--advertise-client-urls", url,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", $"test={peer}",
+            // The shortest lease is one and a half elections.
+            "--heartbeat-interval", "50", "--election-timeout", "500",
+        ]);
+        _process = Grok1Process.Start(start);
+        // The last thing that it does before it serves.
+        await _process.WaitForErrorLineAsync(line => line.Contains("serving client traffic insecurely", StringComparison.Ordinal), Limit);
+    }
+
+    /// <summary>kill -9; the data stays.</summary>
+    public async Task KillAsync()
+    {
+        Signals.Send(_process.Id, Kill9);
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+
+    /// <summary>Everything that it knew is gone; while it is not running.</summary>
+    public void Wipe() => Directory.Delete(_data, recursive: true);
+
+    /// <summary>SIGSTOP: it is silent, and its connections stay.</summary>
+    public void Pause() => Signals.Send(_process.Id, Stop19);
+
+    /// <summary>SIGCONT.</summary>
+    public void Resume() => Signals.Send(_process.Id, Continue18);
+
+    public Task PutAsync(string key, string value) => PutAsync(key, Encoding.UTF8.GetBytes(value));
+
+    public Task PutAsync(string key, byte[] value) =>
+        AskAsync("kv/put", new JsonObject { ["key"] = Base64(key), ["value"] = Convert.ToBase64String(value) });
+
+    public Task DeleteAsync(string key) => AskAsync("kv/deleterange", new JsonObject { ["key"] = Base64(key) });
+
+    /// <summary>The value of a key; null: there is none.</summary>
+    public async Task<byte[]?> GetAsync(string key)
+    {
+        var answer = await AskAsync("kv/range", new JsonObject { ["key"] = Base64(key) });
+        return answer["kvs"]?[0]?["value"] is { } value ? Convert.FromBase64String(value.GetValue<string>()) : null;
+    }
+
+    /// <summary>Forgets everything but the present.</summary>
+    public async Task CompactAsync()
+    {
+        var now = await AskAsync("kv/range", new JsonObject { ["key"] = Base64("x") });
+        await AskAsync("kv/compaction", new JsonObject { ["revision"] = now["header"]!["revision"]!.GetValue<string>(), ["physical"] = true });
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await KillAsync();
+        }
+        catch (InvalidOperationException)
+        {
+            // Not running.
+        }
+        _http.Dispose();
+        if (Directory.Exists(_data))
+            Directory.Delete(_data, recursive: true);
+    }
+
+    private async Task<JsonNode> AskAsync(string path, JsonObject request)
+    {
+        using var limit = new CancellationTokenSource(Limit);
+        using var response = await _http.PostAsJsonAsync($"http://{Address}/v3/{path}", request, limit.Token);
+        response.EnsureSuccessStatusCode();
+        return (await response.Content.ReadFromJsonAsync<JsonNode>(limit.Token))!;
+    }
+
+    private static string Base64(string text) => Convert.ToBase64String(Encoding.UTF8.GetBytes(text));
+
+    private static string MemoryFolder()
+    {
+        const string shared = "/dev/shm";
+        return Directory.Exists(shared) && new DriveInfo(shared).AvailableFreeSpace > DataBytes ? shared : Path.GetTempPath();
+    }
+
+    private static (int, int) FreePorts()
+    {
+        using var client = new TcpListener(IPAddress.Loopback, 0);
+        using var peer = new TcpListener(IPAddress.Loopback, 0);
+        client.Start();
+        peer.Start();
+        return (((IPEndPoint)client.LocalEndpoint).Port, ((IPEndPoint)peer.LocalEndpoint).Port);
+    }
+}
