@@ -12,7 +12,8 @@ public sealed class EtcdMembershipTests(EtcdFixture etcd) : IClassFixture<EtcdFi
     [EtcdFact]
     public async Task Workers_that_come_leave_and_go_are_seen_by_every_coordinator()
     {
-        await using var cluster = new EtcdCluster((await etcd.ServerAsync()).Address);
+        var server = await etcd.ServerAsync();
+        await using var cluster = new EtcdCluster(server.Address);
         var first = await cluster.CoordinatorAsync("c-0");
         Assert.Empty(first.Workers);
         await using var worker = await cluster.WorkerAsync("worker-1");
@@ -25,6 +26,7 @@ public sealed class EtcdMembershipTests(EtcdFixture etcd) : IClassFixture<EtcdFi
         worker.Update(EtcdCluster.Record("worker-1") with { Leaving = true });
         await second.UntilAsync(() => second.Workers[1].Leaving);
         await worker.DisposeAsync();
+        Assert.Null(await server.GetAsync(cluster.Key("workers/worker-1")));
         await first.UntilWorkersAsync("worker-0");
         await second.UntilWorkersAsync("worker-0");
     }
