@@ -113,7 +113,7 @@ public sealed class EtcdMembershipTests(EtcdFixture etcd) : IClassFixture<EtcdFi
         Assert.True(await first.TrySetPlanAsync(plan, null, CancellationToken.None));
         await second.UntilAsync(() => second.Plan is not null);
         Assert.Equal(PlanJson.Serialize(plan), PlanJson.Serialize(second.Plan!.Plan));
-        Assert.InRange((await server.GetAsync(cluster.Key("plan")))!.Length, 1, 200_000);
+        Assert.InRange((await server.GetAsync(cluster.Key("plan")))!.Length, 1, 100_000);
     }
 
     [EtcdFact]
