@@ -15,7 +15,14 @@ internal sealed class EtcdCluster(params string[] endpoints) : IAsyncDisposable
     /// <summary>Everything that somebody should know, as it was told.</summary>
     public ConcurrentQueue<string> Notes { get; } = [];
 
-    public EtcdOptions Options { get; init; } = new() { Endpoints = endpoints, Cluster = $"test-{Guid.NewGuid():N}" };
+    /// <summary>The lines about entries that are not what they should be.</summary>
+    public IEnumerable<string> BadEntries => Notes.Where(note => note.Contains("is passed over", StringComparison.Ordinal));
+
+    /// <summary>So patient that a busy machine does not look like an etcd that is away.</summary>
+    public EtcdOptions Options { get; init; } = new()
+    {
+        Endpoints = endpoints, Cluster = $"test-{Guid.NewGuid():N}", Lease = TimeSpan.FromSeconds(20), CallTimeout = TimeSpan.FromSeconds(10),
+    };
 
     public string Key(string name) => $"/grok1/{Options.Cluster}/{name}";
 

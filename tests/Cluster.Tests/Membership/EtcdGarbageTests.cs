@@ -32,7 +32,7 @@ public sealed class EtcdGarbageTests(EtcdFixture etcd) : IClassFixture<EtcdFixtu
         await using var cluster = new EtcdCluster(server.Address);
         await server.PutAsync(cluster.Key("coordinators/bad"), """{"id":"bad","address":"a:1","epoch":"high","version":""}""");
         var coordinator = await cluster.CoordinatorAsync("c-0");
-        Assert.Equal([$"etcd: {cluster.Key("coordinators/bad")} is passed over: not the JSON that it should be"], cluster.Notes);
+        Assert.Equal([$"etcd: {cluster.Key("coordinators/bad")} is passed over: not the JSON that it should be"], cluster.BadEntries);
         foreach (var (what, value) in Workers)
         {
             cluster.Notes.Clear();
@@ -42,7 +42,7 @@ public sealed class EtcdGarbageTests(EtcdFixture etcd) : IClassFixture<EtcdFixtu
             await coordinator.UntilWorkersAsync(what.Replace(' ', '-'));
             await server.DeleteAsync(cluster.Key($"workers/{what.Replace(' ', '-')}"));
             await coordinator.UntilWorkersAsync();
-            Assert.StartsWith($"etcd: {cluster.Key("workers/bad")} is passed over: ", Assert.Single(cluster.Notes));
+            Assert.StartsWith($"etcd: {cluster.Key("workers/bad")} is passed over: ", Assert.Single(cluster.BadEntries));
         }
         Assert.Single(coordinator.Coordinators);
     }
@@ -55,7 +55,7 @@ public sealed class EtcdGarbageTests(EtcdFixture etcd) : IClassFixture<EtcdFixtu
         await server.PutAsync(cluster.Key("plan"), "no plan");
         var coordinator = await cluster.CoordinatorAsync("c-0");
         Assert.Null(coordinator.Plan);
-        Assert.StartsWith($"etcd: {cluster.Key("plan")} is passed over: the plan in etcd is malformed", Assert.Single(cluster.Notes));
+        Assert.StartsWith($"etcd: {cluster.Key("plan")} is passed over: the plan in etcd is malformed", Assert.Single(cluster.BadEntries));
         Assert.True(await coordinator.TrySetPlanAsync(EtcdCluster.Plan(1), null, CancellationToken.None));
 
         foreach (var bad in new[] { Bomb(), [0x1f, 0x8b, 1, 2, 3], Encoding.UTF8.GetBytes("""{"epoch":9,"model":"m","cuts":[0,1],"bundles":[]}""") })
@@ -65,7 +65,7 @@ public sealed class EtcdGarbageTests(EtcdFixture etcd) : IClassFixture<EtcdFixtu
             await coordinator.UntilAsync(() => coordinator.Plan!.Revision != before.Revision);
             Assert.Same(before.Plan, coordinator.Plan!.Plan);
         }
-        Assert.Equal(4, cluster.Notes.Count);
+        Assert.Equal(4, cluster.BadEntries.Count());
         Assert.True(await coordinator.TrySetPlanAsync(EtcdCluster.Plan(2), coordinator.Plan, CancellationToken.None));
         Assert.Equal(2, coordinator.Plan!.Plan.Epoch);
     }

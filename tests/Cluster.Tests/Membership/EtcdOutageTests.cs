@@ -97,7 +97,7 @@ public sealed class EtcdOutageTests
     public async Task A_silent_etcd_is_noticed_and_drops_nobody_when_it_speaks_again()
     {
         await using var server = await EtcdServer.StartAsync();
-        await using var cluster = new EtcdCluster(server.Address);
+        await using var cluster = new EtcdCluster(server.Address) { Options = Options(server.Address) with { Lease = TimeSpan.FromSeconds(5) } };
         var coordinator = await StartAsync(cluster);
         var fewest = coordinator.Fewest();
         server.Pause();
