@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Verbs;
+using Grok1Cluster.Cli.Verbs.Cluster;
 
 namespace Grok1Cluster.Cli;
 
@@ -21,10 +22,11 @@ internal static class CommandLine
     {
         var root = new RootCommand("Grok-1 on one coordinator and many expert workers.") { HelpName = "grok1" };
         root.Add(ConfigOption);
-        foreach (var verb in new[]
+        foreach (var verb in new Command[]
         {
             RunVerb.Create(), UpVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
             ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(),
+            ClusterVerb.Create(),
         })
             root.Add(verb);
         // A prompt may begin with a bracket; directives are for debugging parsers.

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.ExpertWorker.Control;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Expert.V1;
@@ -36,6 +37,9 @@ public sealed class ExpertRequest : IWireFrame
 
     /// <summary>Where it came from.</summary>
     internal CallStream Stream { get; set; } = null!;
+
+    /// <summary>With which calls it came.</summary>
+    internal CallEpochs.Epoch Epoch { get; set; } = null!;
 
     int IWireFrame.Measure() => Frame.Measure();
 

@@ -1,9 +1,11 @@
 using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.ExpertWorker.Control;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels;
 using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -13,13 +15,16 @@ namespace Grok1Cluster.ExpertWorker;
 /// and puts it into the queue, the compute thread computes it and writes the answer; no other thread is on the way. What a
 /// stream sent and did not get back dies with it; nothing else is kept.
 /// </summary>
-public sealed class ExpertService : IDisposable
+internal sealed class ExpertService : IDisposable
 {
     /// <summary>Frames kept for later calls.</summary>
     private const int KeptFrames = 64;
 
     private readonly string _id;
     private readonly TileStore _tiles;
+    private readonly long _memoryBytes;
+    private readonly LeaveSignal _leaving;
+    private readonly CallEpochs _calls;
     private readonly MachineSpeed? _speed;
     private readonly WorkerMetrics _metrics;
     private readonly CallExecutor _decode;
@@ -36,13 +41,17 @@ public sealed class ExpertService : IDisposable
 
     /// <param name="id">The worker's id.</param>
     /// <param name="tiles">What it holds.</param>
+    /// <param name="memoryBytes">Most bytes of weights that it may hold.</param>
+    /// <param name="leaving">Whether it was told to end.</param>
+    /// <param name="calls">Told of every call that comes and every one that was answered.</param>
     /// <param name="pool">Computes; used by this object's thread only.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
+    public ExpertService(string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
     {
-        (_id, _tiles, _metrics, _onFault) = (id, tiles, metrics, onFault);
-        _speed = MachineSpeed.Measure(pool, tiles.Bytes);
+        (_id, _tiles, _memoryBytes, _leaving, _calls, _metrics, _onFault) = (id, tiles, memoryBytes, leaving, calls, metrics, onFault);
+        // One that holds nothing yet may come to hold anything.
+        _speed = MachineSpeed.Measure(pool, tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model));
         (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;
@@ -55,7 +64,7 @@ public sealed class ExpertService : IDisposable
         services.AddUnary(ExpertMethods.Describe, (_, _) => Task.FromResult(Describe()));
         services.AddUnary(ExpertMethods.Status, (_, _) => Task.FromResult(new StatusResponse
         {
-            ResidentBytes = Environment.WorkingSet, QueueLength = (uint)_queue.Count, Calls = (ulong)_metrics.Calls,
+            ResidentBytes = Environment.WorkingSet, QueueLength = (uint)_queue.Count, Calls = (ulong)_metrics.Calls, Leaving = _leaving.IsGiven,
         }));
         services.AddDuplexStreaming(ExpertMethods.ProcessFrames(_requests.Rent, _results.Rent), ProcessAsync, MessageScheduling.Inline);
     }
@@ -70,6 +79,7 @@ public sealed class ExpertService : IDisposable
 
     internal DescribeResponse Describe()
     {
+        var (slices, bytes) = _tiles.Held;
         var response = new DescribeResponse
         {
             WorkerId = _id,
@@ -77,11 +87,13 @@ public sealed class ExpertService : IDisposable
             Version = typeof(ExpertService).Assembly.GetName().Version?.ToString(3) ?? "",
             Fingerprint = _tiles.Model.Manifest.Fingerprint,
             KernelId = CpuFeatures.KernelId,
-            Bytes = _tiles.Bytes,
+            Bytes = bytes,
             ReadBytesPerSecond = _speed?.ReadBytesPerSecond ?? 0,
             OperationsPerSecond = _speed?.OperationsPerSecond ?? 0,
+            MemoryBytes = _memoryBytes,
+            Protocol = ExpertMethods.Protocol,
         };
-        response.Tiles.AddRange(_tiles.Slices.Select(slice => new HeldTile
+        response.Tiles.AddRange(slices.Select(slice => new HeldTile
         {
             Layer = (uint)slice.Layer, Expert = (uint)slice.Expert, Start = (uint)slice.Start, End = (uint)slice.End,
         }));
@@ -92,14 +104,19 @@ public sealed class ExpertService : IDisposable
     {
         var cancel = context.CancellationToken;
         var stream = new CallStream(responses, _results, cancel);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancel, context.ServerStopping);
         Interlocked.Increment(ref _streams);
         try
         {
-            while (await requests.MoveNextAsync(cancel))
+            while (await requests.MoveNextAsync(ended.Token))
             {
                 Accept(requests.Current, stream);
                 await stream.WaitForRoomAsync();
             }
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            // This worker leaves: what it took is answered below, and the coordinator asks others for the rest.
         }
         finally
         {
@@ -119,6 +136,7 @@ public sealed class ExpertService : IDisposable
         (request.Stream, request.Arrived) = (stream, Stopwatch.GetTimestamp());
         if (!stream.TryOpen(request))
             throw new RpcException(GrpcStatusCode.InvalidArgument, $"call {request.Frame.Id} is open already");
+        request.Epoch = _calls.Enter();
         _queue.Add(request);
     }
 
@@ -142,6 +160,7 @@ public sealed class ExpertService : IDisposable
     {
         var stream = request.Stream;
         stream.Close(request, stream.IsWanted(request.Frame.Id) ? Compute(request, executor, between) : null);
+        _calls.Leave(request.Epoch);
         _requests.Return(request);
     }
 
@@ -171,6 +190,8 @@ public sealed class ExpertService : IDisposable
             return Fail(result, new CallRefusal(CallFailure.Types.Reason.Internal, e.GetType().Name));
         }
     }
+
+    private static long WholeModel(ModelStore model) => (long)model.Config.LayerCount * model.Config.ExpertCount * model.ExpertLayout.Bytes(0, model.ExpertLayout.Blocks.Count);
 
     private ResultFrame Fail(ResultFrame result, CallRefusal refusal)
     {

@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.ExpertWorker.Control;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Health;
 using Grok1Cluster.Grpc.Server;
@@ -7,22 +8,23 @@ using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Expert.V1;
+using Grok1Cluster.Weights;
 
 namespace Grok1Cluster.ExpertWorker;
 
 /// <summary>A running worker: tiles in memory, compute threads, gRPC server with health.</summary>
 public sealed class ExpertWorkerHost : IAsyncDisposable
 {
-    private readonly ModelStore _store;
+    private readonly Stack<IDisposable> _owned;
     private readonly TileStore _tiles;
-    private readonly ComputePool _pool;
     private readonly ExpertService _service;
+    private readonly HealthService _health;
+    private readonly LeaveSignal _leaving;
     private readonly GrpcServer _server;
-    private readonly WorkerMetrics _metrics;
     private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, WorkerMetrics metrics, GrpcServer server) =>
-        (_store, _tiles, _pool, _service, _metrics, _server) = (store, tiles, pool, service, metrics, server);
+    private ExpertWorkerHost(Stack<IDisposable> owned, TileStore tiles, ExpertService service, HealthService health, LeaveSignal leaving, GrpcServer server) =>
+        (_owned, _tiles, _service, _health, _leaving, _server) = (owned, tiles, service, health, leaving, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -35,6 +37,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;
+
+    /// <summary>Completes when a coordinator told this worker to end: then <see cref="LeaveAsync"/> is due.</summary>
+    public Task LeaveRequested => _leaving.Given;
 
     /// <summary>What it says of itself now.</summary>
     public DescribeResponse Describe() => _service.Describe();
@@ -50,30 +55,32 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         try
         {
             var store = Push(ModelStore.Open(options.ModelPath));
-            var slices = ChooseSlices(store, options);
-            MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
-            var tiles = Push(new TileStore(store, slices));
-            if (options.Preload)
-                await Task.Run(() => tiles.Load(options.Weights, options.Loaded, cancel), cancel);
+            var tiles = Push(new TileStore(store));
+            var local = new LocalWeights(store);
+            var calls = new CallEpochs();
+            var keeper = new TileKeeper(options.Id, tiles, local, options.Weights, options.MemoryLimit, calls);
+            var wanted = WantedTiles.Of(store, ChooseSlices(store, options));
+            await Task.Run(() => keeper.HoldFirst(wanted, options.Preload, options.Loaded, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
-            var service = Push(new ExpertService(options.Id, tiles, pool, metrics, onFault));
+            var leaving = new LeaveSignal();
+            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, metrics, onFault));
 
             var health = new HealthService();
             var services = new GrpcServices();
             service.AddTo(services);
+            new ControlService(tiles, keeper, leaving).AddTo(services);
             health.AddTo(services);
             var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
             {
                 Listen = [options.Listen],
                 Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
             }, cancel);
-            health.Set(HealthService.WholeServer, serving: true);
-            health.Set(ExpertMethods.Service, serving: true);
-            var host = new ExpertWorkerHost(store, tiles, pool, service, metrics, server);
+            SetHealth(health, serving: true);
+            var host = new ExpertWorkerHost(opened, tiles, service, health, leaving, server);
             try
             {
-                host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, options.HttpHost, port, cancel) : null;
+                host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, () => !leaving.IsGiven, options.HttpHost, port, cancel) : null;
             }
             catch
             {
@@ -96,21 +103,37 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Says that it leaves, takes no more calls, answers those it has and ends the streams, so that coordinators ask others.
+    /// What is left when the token fires is broken off.
+    /// </summary>
+    public async Task LeaveAsync(CancellationToken limit)
+    {
+        _leaving.Give();
+        SetHealth(_health, serving: false);
+        await _server.StopAsync(limit);
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_http is not null)
             await _http.DisposeAsync();
         await _server.DisposeAsync();
-        _service.Dispose();
-        _metrics.Dispose();
-        _pool.Dispose();
-        _tiles.Dispose();
-        _store.Dispose();
+        while (_owned.TryPop(out var item))
+            item.Dispose();
+    }
+
+    private static void SetHealth(HealthService health, bool serving)
+    {
+        health.Set(HealthService.WholeServer, serving);
+        health.Set(ExpertMethods.Service, serving);
     }
 
     /// <summary>The plan's tiles of this worker, or without a plan every run of blocks that the store holds.</summary>
     private static List<ExpertSlice> ChooseSlices(ModelStore store, ExpertWorkerOptions options)
     {
+        if (options.HoldNothing)
+            return [];
         if (options.PlanPath is not null)
         {
             var geometry = new PlanGeometry(store.Name, store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth);
@@ -122,7 +145,4 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                    from run in expert.FirstBlocks.Zip(expert.EndBlocks)
                    select new ExpertSlice(expert.Layer, expert.Expert, run.First * width, Math.Min(run.Second * width, store.Config.FeedForwardDim))];
     }
-
-    private static long StoreBytes(ModelStore store, IEnumerable<ExpertSlice> slices) =>
-        slices.Sum(slice => store.ExpertLayout.BlockRange(slice.Start, slice.End) is var (first, end) ? store.ExpertLayout.Bytes(first, end) : 0);
 }

@@ -15,6 +15,9 @@ public sealed record ExpertWorkerOptions
     /// <summary>Plan that says which tiles to hold; null: all that the store holds, as whole experts or as they were cut.</summary>
     public string? PlanPath { get; init; }
 
+    /// <summary>Whether to hold nothing until a coordinator asks for it.</summary>
+    public bool HoldNothing { get; init; }
+
     /// <summary>gRPC address: <c>host:port</c>, port 0 for a free one, or <c>unix:/path</c>.</summary>
     public string Listen { get; init; } = "127.0.0.1:0";
 

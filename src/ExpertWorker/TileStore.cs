@@ -1,81 +1,53 @@
-using Grok1Cluster.Model;
+using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.ExpertWorker;
 
 /// <summary>
 /// The tiles a worker holds, found by what a call names: a tile, several neighbours as one, or a part of one on the edges of
-/// expert blocks. So a worker that holds whole experts serves any plan that cuts them. Lookups are for one thread.
+/// expert blocks. So a worker that holds whole experts serves any plan that cuts them. What is held may change at any time:
+/// a reader sees the set before or the set after. Lookups are for one thread, changes for one at a time.
 /// </summary>
-public sealed class TileStore : IDisposable
+public sealed class TileStore(ModelStore store) : IDisposable
 {
-    /// <summary>Views kept: more than any plan names, few enough that a coordinator that names all there can be does no harm.</summary>
-    private const int MaxViews = 1 << 16;
+    private readonly ExpertLayout _layout = store.ExpertLayout;
+    private volatile TileSet _held = TileSet.Empty(store.ExpertLayout);
 
-    private readonly List<ExpertTile> _runs = [];
-    private readonly ILookup<(int Layer, int Expert), ExpertTile> _byExpert;
-    private readonly Dictionary<ExpertSlice, ExpertTile> _views = [];
-
-    /// <param name="store">Holds at least the slices.</param>
-    /// <param name="slices">What to hold.</param>
-    /// <exception cref="ModelException">The store lacks one of them.</exception>
-    public TileStore(ModelStore store, IEnumerable<ExpertSlice> slices)
-    {
-        Model = store;
-        Slices = [.. slices.Distinct().OrderBy(slice => (slice.Layer, slice.Expert, slice.Start, slice.End))];
-        foreach (var run in Joined(store, Slices))
-            _runs.Add(store.OpenTile(run));
-        _byExpert = _runs.ToLookup(run => (run.Slice.Layer, run.Slice.Expert));
-    }
-
-    public ModelStore Model { get; }
+    public ModelStore Model { get; } = store;
 
     /// <summary>What is held, as it was asked for, ascending.</summary>
-    public IReadOnlyList<ExpertSlice> Slices { get; }
+    public IReadOnlyList<ExpertSlice> Slices => _held.Slices;
 
     /// <summary>Bytes of weights and scales.</summary>
-    public long Bytes => _runs.Sum(run => run.Bytes);
+    public long Bytes => _held.Bytes;
+
+    /// <summary>Both at the same moment.</summary>
+    public (IReadOnlyList<ExpertSlice> Slices, long Bytes) Held => _held is var held ? (held.Slices, held.Bytes) : default;
 
     /// <summary>The tile of a slice, or null if it is not all held.</summary>
-    public ExpertTile? Find(ExpertSlice slice)
-    {
-        if (_views.TryGetValue(slice, out var view))
-            return view;
-        foreach (var run in _byExpert[(slice.Layer, slice.Expert)])
-            if (run.View(slice) is { } found)
-            {
-                if (_views.Count == MaxViews)
-                    _views.Clear();
-                _views.Add(slice, found);
-                return found;
-            }
-        return null;
-    }
+    public ExpertTile? Find(ExpertSlice slice) => _held.Find(slice);
 
-    /// <summary>Brings every tile into memory; before the first call.</summary>
-    /// <param name="memory">How.</param>
-    /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
-    /// <param name="cancel">Gives up.</param>
-    /// <exception cref="ModelException">A file cannot be read.</exception>
-    /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory, Action<long>? loaded, CancellationToken cancel) => WeightLoading.LoadAll(_runs, memory.For(Bytes), loaded, cancel);
+    /// <summary>Whether a block is held; for any thread.</summary>
+    public bool Holds(BlockId id) => _held.Holds(id);
+
+    /// <summary>Holds more from now on.</summary>
+    /// <param name="runs">In memory; owned from now on. None of their blocks is held yet.</param>
+    /// <param name="slices">The same blocks, cut as they were asked for.</param>
+    public void Add(IReadOnlyCollection<ExpertTile> runs, IEnumerable<ExpertSlice> slices) => _held = _held.With(runs, slices);
+
+    /// <summary>Finds some blocks no more from now on.</summary>
+    /// <param name="ranges">Within the model; what is not held is ignored.</param>
+    /// <returns>What was let go, to be freed when no call uses it any more.</returns>
+    internal DroppedBlocks Remove(IReadOnlyCollection<BlockRange> ranges)
+    {
+        var dropped = new List<(ExpertTile, int)>();
+        _held = _held.Without(ranges, dropped);
+        return new DroppedBlocks(_held, dropped, _layout);
+    }
 
     public void Dispose()
     {
-        foreach (var run in _runs)
+        foreach (var run in _held.Runs)
             run.Dispose();
-    }
-
-    /// <summary>Neighbouring slices as one, where the store has them side by side.</summary>
-    private static List<ExpertSlice> Joined(ModelStore store, IReadOnlyList<ExpertSlice> slices)
-    {
-        var runs = new List<ExpertSlice>();
-        foreach (var slice in slices)
-            if (runs.Count > 0 && runs[^1] is var last && (last.Layer, last.Expert, last.End) == (slice.Layer, slice.Expert, slice.Start)
-                && last with { End = slice.End } is var joined && store.Holds(joined))
-                runs[^1] = joined;
-            else
-                runs.Add(slice);
-        return runs;
     }
 }

@@ -20,8 +20,13 @@ public sealed class WorkerHttpServer : IAsyncDisposable
     /// <summary>Where it listens.</summary>
     public string Url => _application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
 
+    /// <param name="metrics">What <c>/metrics</c> shows.</param>
+    /// <param name="isReady">What <c>/health/ready</c> tells.</param>
+    /// <param name="address">Where to listen.</param>
+    /// <param name="port">0 takes a free one.</param>
+    /// <param name="cancel">Gives up.</param>
     /// <exception cref="IOException">The port is in use.</exception>
-    public static async Task<WorkerHttpServer> StartAsync(MetricCollector metrics, IPAddress address, int port, CancellationToken cancel)
+    public static async Task<WorkerHttpServer> StartAsync(MetricCollector metrics, Func<bool> isReady, IPAddress address, int port, CancellationToken cancel)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton<IHostLifetime, EmbeddedLifetime>();
@@ -32,7 +37,7 @@ public sealed class WorkerHttpServer : IAsyncDisposable
             kestrel.Listen(address, port);
         });
         var application = builder.Build();
-        application.Run(context => AnswerAsync(context, metrics));
+        application.Run(context => AnswerAsync(context, metrics, isReady));
         try
         {
             await application.StartAsync(cancel);
@@ -51,7 +56,7 @@ public sealed class WorkerHttpServer : IAsyncDisposable
         await _application.DisposeAsync();
     }
 
-    private static Task AnswerAsync(HttpContext context, MetricCollector metrics)
+    private static Task AnswerAsync(HttpContext context, MetricCollector metrics, Func<bool> isReady)
     {
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
@@ -63,6 +68,9 @@ public sealed class WorkerHttpServer : IAsyncDisposable
             case "/metrics":
                 context.Response.ContentType = MetricCollector.ContentType;
                 return context.Response.WriteAsync(metrics.Write(), context.RequestAborted);
+            case "/health/ready" when !isReady():
+                context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+                return context.Response.WriteAsync("leaving\n", context.RequestAborted);
             case "/health/live" or "/health/ready":
                 return context.Response.WriteAsync("ready\n", context.RequestAborted);
             default:

@@ -16,10 +16,11 @@ public sealed class ReferenceDirectionTests
         ["Model"] = ["Kernels", "Kernels.Cuda"],
         ["Engine"] = ["Model", "Kernels", "Kernels.Cuda"],
         ["Cluster"] = ["Grpc", "Protos"],
-        ["ExpertWorker"] = ["Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos"],
-        ["Coordinator"] = ["Engine", "Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos"],
+        ["Weights"] = ["Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos"],
+        ["ExpertWorker"] = ["Weights", "Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos"],
+        ["Coordinator"] = ["Engine", "Weights", "Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos"],
         ["Client"] = [],
-        ["Cli"] = ["Coordinator", "ExpertWorker", "Engine", "Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos", "Client"],
+        ["Cli"] = ["Coordinator", "ExpertWorker", "Engine", "Weights", "Model", "Kernels", "Kernels.Cuda", "Cluster", "Grpc", "Protos", "Client"],
     };
 
     /// <summary>The projects that compute know nothing of HTTP.</summary>

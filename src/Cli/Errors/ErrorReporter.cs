@@ -21,7 +21,7 @@ internal static class ErrorReporter
         return code;
     }
 
-    private static string Describe(Exception exception, int code) => code == ExitCodes.RuntimeFault
+    private static string Describe(Exception exception, int code) => code == ExitCodes.RuntimeFault && exception is not ClusterChangeException
         ? $"{exception.GetType().Name}: {exception.Message} ({DebugVariable}=1 shows where)"
         : exception.Message;
 

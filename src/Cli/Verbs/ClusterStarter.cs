@@ -1,5 +1,7 @@
 using Grok1Cluster.Cli.Options;
+using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Session;
+using Grok1Cluster.Coordinator.Workers;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -24,6 +26,8 @@ internal static class ClusterStarter
         KvFormat = settings.KvFormat,
         PipelineDepth = settings.PipelineDepth,
         LostWorkerTimeout = settings.LostWorkerTimeout,
+        Copies = settings.Copies,
+        Operations = new OperationOptions { BytesPerSecond = settings.TransferLimit },
         Weights = settings.Weights,
         SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
     };
@@ -35,9 +39,13 @@ internal static class ClusterStarter
         if (session.Workers.Count > 0)
             context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
         if (session.WorkerPool is { } pool)
-            pool.Changed += link => context.Output.Note(link.IsReady
-                ? $"worker {link.Id} (process {link.Connection.Description.ProcessId}) is back"
-                : $"worker {link.Id} at {link.Connection.Address} is lost");
+            pool.Changed += (link, change) =>
+            {
+                if (change == WorkerChange.Back)
+                    context.Output.Note($"worker {link.Id} (process {link.Connection.Description.ProcessId}) is back");
+                else if (change == WorkerChange.Lost)
+                    context.Output.Note($"worker {link.Id} at {link.Connection.Address} is lost");
+            };
         session.LocalWorkers?.RestartFailed += (id, fault) => context.Output.Note($"worker {id} could not be started again: {fault.Message}");
         return session;
     }

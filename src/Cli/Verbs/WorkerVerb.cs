@@ -13,11 +13,15 @@ namespace Grok1Cluster.Cli.Verbs;
 /// <summary>One worker process, until a signal or, when it is supervised, until its parent closes its standard input.</summary>
 internal static class WorkerVerb
 {
+    /// <summary>Most time for the calls that a worker still has when it is told to end; less than a parent waits for it.</summary>
+    private static readonly TimeSpan LeaveTime = TimeSpan.FromSeconds(4);
+
     public static Command Create()
     {
         var model = ClusterOptions.ModelOption();
         var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
         var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
+        var hold = new SettingOption<string>("--hold", "worker:hold", TextFormats.OneOf("all", "none"), "all", "hold the share at once, or nothing until a coordinator asks for it");
         var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
         var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
@@ -30,7 +34,7 @@ internal static class WorkerVerb
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
-            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, hold, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
         machine.AddTo(verb);
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
@@ -47,6 +51,7 @@ internal static class WorkerVerb
                 Id = context.Get(id),
                 ModelPath = context.FindStore(context.Get(model), cancellation),
                 PlanPath = context.Get(plan)?.FullName,
+                HoldNothing = context.Get(hold) == "none",
                 Listen = context.Get(listen),
                 Threads = context.Get(threads) ?? 0,
                 MemoryLimit = context.Get(memory),
@@ -72,7 +77,8 @@ internal static class WorkerVerb
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
-        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation), host.LeaveRequested);
+        await LeaveAsync(host);
         context.Output.Note($"worker {id} ends");
     }
 
@@ -91,7 +97,15 @@ internal static class WorkerVerb
             {
             }
         });
-        await Task.WhenAny(closed, terminated.Task);
+        await Task.WhenAny(closed, terminated.Task, host.LeaveRequested);
+        await LeaveAsync(host);
+    }
+
+    /// <summary>Whoever does not read its answers is not waited for.</summary>
+    private static async Task LeaveAsync(ExpertWorkerHost host)
+    {
+        using var limit = new CancellationTokenSource(LeaveTime);
+        await host.LeaveAsync(limit.Token);
     }
 
     /// <summary>Tells the parent how much is in memory: a line for every so many bytes.</summary>

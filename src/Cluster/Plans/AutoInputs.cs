@@ -7,7 +7,8 @@ namespace Grok1Cluster.Cluster.Plans;
 /// <param name="Fleet">Every worker, as measured; <see cref="Fleet.Assumed"/> or <see cref="Fleet.AssumedLocal"/> where nothing was.</param>
 /// <param name="ConcurrencyTarget">Sequences at a time that the plan is to be best for.</param>
 /// <param name="ContextTokens">Positions that a token attends to. It adds the same to every plan; only the prediction shows it.</param>
-public sealed record AutoInputs(ModelCosts Model, Fleet Fleet, int ConcurrencyTarget = 1, int ContextTokens = 1024)
+/// <param name="Copies">Workers that hold each bundle.</param>
+public sealed record AutoInputs(ModelCosts Model, Fleet Fleet, int ConcurrencyTarget = 1, int ContextTokens = 1024, int Copies = 1)
 {
     /// <summary>Tokens that a touched expert has in a step at the target, expected.</summary>
     internal double TokensPerExpert(int experts) =>

@@ -14,7 +14,14 @@ public sealed record Plan(long Epoch, string Model, ImmutableArray<int> Cuts, Im
 {
     public int SliceCount => Cuts.Length - 1;
 
+    /// <summary>Columns of FeedForwardDim in a bundle, over its tiles: what it takes of memory and time.</summary>
+    public long Columns(Bundle bundle) => bundle.Tiles.Sum(tile => (long)Cuts[tile.Slice + 1] - Cuts[tile.Slice]);
+
     /// <summary>Every worker that holds something, in ordinal order.</summary>
     public ImmutableArray<string> HoldingWorkers() =>
         [.. Bundles.SelectMany(bundle => bundle.Workers).Distinct().Order(StringComparer.Ordinal)];
+
+    /// <summary>Those, and every worker that has something on disk for them, in ordinal order.</summary>
+    public ImmutableArray<string> NamedWorkers() =>
+        [.. Bundles.SelectMany(bundle => bundle.Workers.Concat(bundle.Cold)).Distinct().Order(StringComparer.Ordinal)];
 }

@@ -17,7 +17,7 @@ public sealed record PlanCoverage(ImmutableArray<TileId> Missing)
     {
         var missing = new SortedSet<TileId>();
         foreach (var bundle in plan.Bundles)
-            missing.UnionWith(bundle.Workers.Select(worker => Lacks(bundle, held.GetValueOrDefault(worker))).MinBy(tiles => tiles.Count)!);
+            missing.UnionWith(bundle.Workers.Concat(bundle.Cold).Select(worker => Lacks(bundle, held.GetValueOrDefault(worker))).MinBy(tiles => tiles.Count)!);
         return new PlanCoverage([.. missing]);
     }
 

@@ -1,11 +1,13 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Grok1Cluster.Cluster.Plans;
 
 /// <summary>
 /// A plan as JSON, the same in a plan file and from <c>/cluster/plan</c>:
-/// <c>{epoch, model, cuts:[0,...,FeedForwardDim], bundles:[{layer, tiles:[[expert,slice],...], workers:[id,...]}]}</c>.
+/// <c>{epoch, model, cuts:[0,...,FeedForwardDim], bundles:[{layer, tiles:[[expert,slice],...], workers:[id,...]}]}</c>;
+/// a bundle may have <c>cold:[id,...]</c> as well.
 /// </summary>
 public static class PlanJson
 {
@@ -16,6 +18,7 @@ public static class PlanJson
     {
         MaxDepth = MaxDepth,
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     };
 
     /// <summary>UTF-8 text with one bundle a line, for people to edit and for tools to compare.</summary>
@@ -65,14 +68,17 @@ public static class PlanJson
         [.. document.Bundles.Select(bundle => new Bundle(
             bundle!.Layer,
             [.. bundle.Tiles.Select(pair => new TileId(bundle.Layer, pair![0], pair[1]))],
-            [.. bundle.Workers!]))]);
+            [.. bundle.Workers!])
+        {
+            Cold = [.. (bundle.Cold ?? [])!],
+        })]);
 
     private static BundleDocument ToDocument(Bundle bundle) =>
-        new(bundle.Layer, [.. bundle.Tiles.Select(tile => new[] { tile.Expert, tile.Slice })], [.. bundle.Workers]);
+        new(bundle.Layer, [.. bundle.Tiles.Select(tile => new[] { tile.Expert, tile.Slice })], [.. bundle.Workers], bundle.Cold.IsEmpty ? null : [.. bundle.Cold]);
 }
 
 /// <summary>A plan as it stands in JSON, before any check but those of shape.</summary>
 internal sealed record PlanDocument(long Epoch, string Model, int[] Cuts, BundleDocument?[] Bundles);
 
 /// <param name="Tiles">Pairs of expert and slice.</param>
-internal sealed record BundleDocument(int Layer, int[]?[] Tiles, string?[] Workers);
+internal sealed record BundleDocument(int Layer, int[]?[] Tiles, string?[] Workers, string?[]? Cold = null);

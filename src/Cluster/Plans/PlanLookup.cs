@@ -4,7 +4,7 @@ namespace Grok1Cluster.Cluster.Plans;
 
 /// <summary>A bundle as dispatch sees it.</summary>
 /// <param name="Index">Its place among the bundles of its layer: the order in which replies are added.</param>
-/// <param name="Workers">Indices into <see cref="PlanLookup.Workers"/>, the preferred one first.</param>
+/// <param name="Workers">Indices into <see cref="PlanLookup.Workers"/>, the preferred one first, cold ones last.</param>
 /// <param name="Experts">Experts of which the bundle has at least one tile, ascending, each once.</param>
 public sealed record PlacedBundle(int Index, Bundle Bundle, ImmutableArray<int> Workers, ImmutableArray<int> Experts);
 
@@ -22,13 +22,13 @@ public sealed class PlanLookup
     public PlanLookup(Plan plan, PlanGeometry geometry)
     {
         Plan = plan;
-        Workers = plan.HoldingWorkers();
+        Workers = plan.NamedWorkers();
         var workerIndex = Workers.Select((worker, index) => (worker, index)).ToDictionary(pair => pair.worker, pair => pair.index);
         var byLayer = plan.Bundles.ToLookup(bundle => bundle.Layer);
         _layers = [.. Enumerable.Range(0, geometry.LayerCount).Select(layer => byLayer[layer].Select((bundle, index) => new PlacedBundle(
             index,
             bundle,
-            [.. bundle.Workers.Select(worker => workerIndex[worker])],
+            [.. bundle.Workers.Concat(bundle.Cold).Select(worker => workerIndex[worker])],
             [.. bundle.Tiles.Select(tile => tile.Expert).Distinct()])).ToArray())];
         _bundlesOfExpert = [.. _layers.Select(bundles => Enumerable.Range(0, geometry.ExpertCount)
             .Select(expert => bundles.Where(bundle => bundle.Experts.Contains(expert)).Select(bundle => bundle.Index).ToArray()).ToArray())];
@@ -36,7 +36,7 @@ public sealed class PlanLookup
 
     public Plan Plan { get; }
 
-    /// <summary>The workers that hold something, in ordinal order.</summary>
+    /// <summary>The workers that hold something, or would, in ordinal order.</summary>
     public ImmutableArray<string> Workers { get; }
 
     /// <summary>The bundles of a layer, in the order in which their replies are added.</summary>

@@ -57,7 +57,9 @@ internal sealed class PlanValidator
         if (bundle.Layer < 0 || bundle.Layer >= _geometry.LayerCount)
             Add($"bundles[{number}] is of layer {bundle.Layer}; the model has layers 0-{_geometry.LayerCount - 1}");
         CheckTiles(number, bundle);
-        CheckWorkers(number, bundle.Workers, known);
+        if (bundle.Workers.Length == 0)
+            Add($"bundles[{number}] has no workers");
+        CheckWorkers(number, [.. bundle.Workers, .. bundle.Cold ?? []], known);
     }
 
     private void CheckTiles(int number, BundleDocument bundle)
@@ -87,8 +89,6 @@ internal sealed class PlanValidator
 
     private void CheckWorkers(int number, string?[] workers, HashSet<string>? known)
     {
-        if (workers.Length == 0)
-            Add($"bundles[{number}] has no workers");
         var seen = new HashSet<string>();
         foreach (var worker in workers)
         {

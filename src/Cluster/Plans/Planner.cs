@@ -13,14 +13,21 @@ public static class Planner
     /// <exception cref="PlanException">
     /// The experts do not fit into the workers' memory; or the plan file is malformed, does not fit, or names a worker that is not in the cluster.
     /// </exception>
-    public static Plan Create(PlanRequest request, PlanGeometry geometry, IReadOnlyList<string> workerIds, AutoInputs inputs) => request.Kind switch
+    public static Plan Create(PlanRequest request, PlanGeometry geometry, IReadOnlyList<string> workerIds, AutoInputs inputs)
     {
-        PlanKind.Auto => Auto(geometry, workerIds, inputs).Plan,
-        PlanKind.Sliced => Sliced(geometry, Capacities(geometry, workerIds, inputs), inputs.Model.ExpertBytesPerColumn),
-        PlanKind.Whole => Mixed(geometry, Capacities(geometry, workerIds, inputs), inputs.Model.ExpertBytesPerColumn, cut: 1),
-        PlanKind.File => PlanFile.Load(request.FilePath!, geometry, workerIds),
-        _ => throw new ArgumentOutOfRangeException(nameof(request), request.Kind, "unknown kind of plan"),
-    };
+        if (request.Kind == PlanKind.File)
+            return PlanFile.Load(request.FilePath!, geometry, workerIds);
+        var workers = Capacities(geometry, workerIds, inputs);
+        var firsts = ForFirstCopies(workers, inputs.Copies);
+        var plan = request.Kind switch
+        {
+            PlanKind.Auto => Auto(geometry, workerIds, inputs).Plan,
+            PlanKind.Sliced => Sliced(geometry, firsts, inputs.Model.ExpertBytesPerColumn),
+            PlanKind.Whole => Mixed(geometry, firsts, inputs.Model.ExpertBytesPerColumn, cut: 1),
+            _ => throw new ArgumentOutOfRangeException(nameof(request), request.Kind, "unknown kind of plan"),
+        };
+        return Replication.Replicate(plan, inputs.Copies, workers, inputs.Model.ExpertBytesPerColumn);
+    }
 
     /// <summary>
     /// Whole experts on equal workers. Piece number layer * ExpertCount + expert goes to worker number piece modulo workers, so every
@@ -58,7 +65,7 @@ public static class Planner
     {
         if (workerIds.Count == 0)
             throw new ArgumentException("a plan needs at least one worker", nameof(workerIds));
-        var workers = Capacities(geometry, workerIds, inputs);
+        var workers = ForFirstCopies(Capacities(geometry, workerIds, inputs), inputs.Copies);
         var load = StepLoad.Decode(inputs.ConcurrencyTarget, inputs.ContextTokens);
         AutoChoice? best = null;
         PlanException? fault = null;
@@ -91,10 +98,14 @@ public static class Planner
         return Mixed(geometry, used, bytesPerColumn, Math.Max(1, used.Count));
     }
 
+    /// <summary>Every first copy leaves room for the others.</summary>
+    private static IReadOnlyList<WorkerCapacity> ForFirstCopies(IReadOnlyList<WorkerCapacity> workers, int copies) =>
+        [.. workers.Select(worker => worker with { MemoryBytes = worker.MemoryBytes / copies })];
+
     private static List<WorkerCapacity> Equal(IReadOnlyList<string> workerIds) => [.. workerIds.Select(id => new WorkerCapacity(id, 1, null))];
 
     /// <summary>A worker is as fast as it goes through columns with the tokens that an expert has at the concurrency target.</summary>
-    private static List<WorkerCapacity> Capacities(PlanGeometry geometry, IReadOnlyList<string> workerIds, AutoInputs inputs) => [.. workerIds.Select(id =>
+    public static IReadOnlyList<WorkerCapacity> Capacities(PlanGeometry geometry, IReadOnlyList<string> workerIds, AutoInputs inputs) => [.. workerIds.Select(id =>
     {
         var machine = inputs.Fleet.Worker(id);
         return new WorkerCapacity(id, 1 / inputs.Model.SecondsPerColumn(machine, inputs.TokensPerExpert(geometry.ExpertCount)), machine.MemoryBytes);

@@ -10,6 +10,11 @@ public static class ExpertMethods
     /// <summary>Full name of the service, also for health checks.</summary>
     public const string Service = "grok1.expert.v1.ExpertService";
 
+    /// <summary>
+    /// Version of the protocol between coordinators and workers: 1 had calls alone, 2 has control and transfer of weights too.
+    /// </summary>
+    public const uint Protocol = 2;
+
     /// <summary>Largest message either side accepts: a prefill chunk of 1,024 tokens of Grok-1 in float32, for two bundles.</summary>
     public const int MaxMessageBytes = 64 << 20;
 

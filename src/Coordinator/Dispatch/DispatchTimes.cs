@@ -48,5 +48,7 @@ public sealed class DispatchTimes(IExpertDispatcher inner) : IExpertDispatcher
         Observer?.LayerEnded(batch.Layer, batch.Slot, batch.Rows, _starts[batch.Slot], end);
     }
 
+    public void Abandon() => inner.Abandon();
+
     public ValueTask DisposeAsync() => inner.DisposeAsync();
 }

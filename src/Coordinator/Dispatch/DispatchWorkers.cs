@@ -3,10 +3,14 @@ using System.Runtime.CompilerServices;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Model.Config;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
 
-/// <summary>The plan's workers as dispatch uses them: by index, who is ready for a bundle, how to send, who is late. Used by the engine's thread.</summary>
+/// <summary>
+/// One plan and the workers as dispatch uses them: by index, who is ready for a bundle, how to send, who is late. A flight keeps
+/// to the plan it began with. Used by the engine's thread.
+/// </summary>
 internal sealed class DispatchWorkers
 {
     /// <summary>How long a worker that lives may take for a call.</summary>
@@ -15,21 +19,27 @@ internal sealed class DispatchWorkers
     private static readonly HashSet<WorkerConnection> Nobody = [];
 
     private readonly PlanLookup _plan;
-    private readonly WorkerLink?[] _links;
-    private readonly CallDurations[] _durations;
+    private readonly LayerRoutes?[] _layers;
     private readonly ulong _fingerprint;
     private readonly int _experts;
+
+    /// <summary>Those that the plan names, by their index in it; then others, which a later plan may name. Nobody who is in it goes from it, as calls may be under way.</summary>
+    private readonly List<WorkerLink?> _links;
+
+    private long _version = -1;
 
     /// <param name="plan">Where every bundle is.</param>
     /// <param name="pool">The workers; not disposed.</param>
     /// <param name="fingerprint">The model's.</param>
-    /// <param name="experts">ExpertCount.</param>
-    public DispatchWorkers(PlanLookup plan, WorkerPool pool, string fingerprint, int experts)
+    /// <param name="config">The model.</param>
+    public DispatchWorkers(PlanLookup plan, WorkerPool pool, string fingerprint, Grok1Config config)
     {
-        (_plan, Pool, _fingerprint, _experts) = (plan, pool, ExpertMethods.ShortFingerprint(fingerprint), experts);
-        _links = [.. plan.Workers.Select(pool.Find)];
-        _durations = [.. plan.Workers.Select(_ => new CallDurations())];
+        (_plan, Pool, _fingerprint, _experts) = (plan, pool, ExpertMethods.ShortFingerprint(fingerprint), config.ExpertCount);
+        _layers = new LayerRoutes?[config.LayerCount];
+        _links = [.. plan.Workers.Select(_ => (WorkerLink?)null)];
     }
+
+    public Plan Plan => _plan.Plan;
 
     public WorkerPool Pool { get; }
 
@@ -39,12 +49,29 @@ internal sealed class DispatchWorkers
 
     public ReadOnlySpan<PlacedBundle> Bundles(int layer) => _plan.Bundles(layer);
 
-    /// <summary>The routes of a layer among the workers that are ready now.</summary>
+    /// <summary>The routes of a layer among the workers that are ready now; made again when something about them changed.</summary>
     public LayerRoutes Routes(int layer)
     {
-        // First: a change after it is noticed the next time.
+        if (_layers[layer] is { } routes && routes.Version == Pool.Version)
+            return routes;
+        // The version first: a change after it is noticed the next time.
+        var version = LookForWorkers();
+        return _layers[layer] = new LayerRoutes(version, _plan.Bundles(layer), bundle => Choose(bundle, Nobody, null), _plan.Plan, _experts);
+    }
+
+    /// <summary>Who there is now.</summary>
+    /// <returns>The version of the pool that is known from now on.</returns>
+    public long LookForWorkers()
+    {
         var version = Pool.Version;
-        return new LayerRoutes(version, _plan.Bundles(layer), bundle => Choose(bundle, Nobody, null), _plan.Plan, _experts);
+        if (version == _version)
+            return version;
+        foreach (var link in Pool.Links)
+            if (_plan.Workers.IndexOf(link.Id) is >= 0 and var named)
+                _links[named] = link;
+            else if (!_links.Contains(link))
+                _links.Add(link);
+        return _version = version;
     }
 
     /// <summary>The route of some bundles of a layer, in plan order.</summary>
@@ -53,14 +80,14 @@ internal sealed class DispatchWorkers
     /// <summary>The connection of a worker that is ready; null: it is not.</summary>
     public WorkerConnection? Connection(int worker) => _links[worker] is { IsReady: true } link ? link.Connection : null;
 
-    /// <summary>The first of a bundle's workers that is ready; null where there is none.</summary>
+    /// <summary>Who is asked for a bundle: the first of its workers that is ready; null where there is none.</summary>
     /// <param name="avoided">Connections that are not asked.</param>
     /// <param name="suspect">One that is asked only if there is no other.</param>
     public int? Choose(PlacedBundle bundle, IReadOnlySet<WorkerConnection> avoided, WorkerConnection? suspect)
     {
         int? last = null;
-        foreach (var worker in bundle.Workers)
-            if (_links[worker]?.For(bundle.Bundle) is { } connection && !avoided.Contains(connection))
+        foreach (var worker in Candidates(bundle))
+            if (_links[worker]?.For(bundle.Bundle, Plan) is { } connection && !avoided.Contains(connection))
             {
                 if (connection != suspect)
                     return worker;
@@ -72,11 +99,15 @@ internal sealed class DispatchWorkers
     /// <summary>A worker other than the one that is asked already, ready for a bundle and with nothing else to do.</summary>
     public int? ChooseIdle(PlacedBundle bundle, WorkerConnection asked)
     {
-        foreach (var worker in bundle.Workers)
-            if (_links[worker]?.For(bundle.Bundle) is { IsIdle: true } connection && connection != asked)
+        foreach (var worker in Candidates(bundle))
+            if (_links[worker]?.For(bundle.Bundle, Plan) is { IsIdle: true } connection && connection != asked)
                 return worker;
         return null;
     }
+
+    /// <summary>Those that the plan names; when another plan holds by now, whoever holds the bundle's columns will do.</summary>
+    private IEnumerable<int> Candidates(PlacedBundle bundle) =>
+        Pool.Plan == Plan ? bundle.Workers : bundle.Workers.Concat(Enumerable.Range(0, _links.Count).Except(bundle.Workers));
 
     /// <summary>Sends a call that was filled.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -99,9 +130,9 @@ internal sealed class DispatchWorkers
     }
 
     /// <summary>A call was answered.</summary>
-    public void Learn(WorkerCall call) => _durations[call.Route.Worker].Add(call.Rows, call.Elapsed);
+    public void Learn(WorkerCall call) => _links[call.Route.Worker]!.Durations.Add(call.Rows, call.Elapsed);
 
-    public bool IsLate(WorkerCall call) => _durations[call.Route.Worker].Deadline(call.Rows) is { } deadline && call.Waiting >= deadline;
+    public bool IsLate(WorkerCall call) => _links[call.Route.Worker]!.Durations.Deadline(call.Rows) is { } deadline && call.Waiting >= deadline;
 
     /// <summary>How long a flight may take before its calls have to be looked at.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -109,7 +140,7 @@ internal sealed class DispatchWorkers
     {
         var patience = CallTimeout;
         for (var route = 0; route < flight.Routes.Routes.Count; route++)
-            if (flight.Calls[route] is { Rows: > 0 } call && _durations[call.Route.Worker].Deadline(call.Rows) is { } deadline && deadline < patience)
+            if (flight.Calls[route] is { Rows: > 0 } call && _links[call.Route.Worker]!.Durations.Deadline(call.Rows) is { } deadline && deadline < patience)
                 patience = deadline;
         return patience;
     }
@@ -117,5 +148,5 @@ internal sealed class DispatchWorkers
     public DispatchOutcomes Outcomes(WorkerCall call) => _links[call.Route.Worker]!.Outcomes;
 
     /// <summary>How a worker is, for a message.</summary>
-    public string Describe(int worker) => _links[worker]?.Describe() ?? $"worker {_plan.Workers[worker]} was never there";
+    public string Describe(int worker) => _links[worker]?.Describe() ?? $"worker {_plan.Workers[worker]} is not there";
 }

@@ -12,13 +12,13 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// engine's thread. A flight that needs none of this never comes here.
 /// </summary>
 /// <param name="flight">Not used for another batch afterwards.</param>
-/// <param name="workers">Who may be asked, and how.</param>
 /// <param name="limit">How long after the first loss bundles may still be without a worker.</param>
-internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers, TimeSpan limit)
+internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
 {
     /// <summary>How often clocks are looked at; whatever else happens wakes the thread.</summary>
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
 
+    private readonly DispatchWorkers _workers = flight.Workers;
     private readonly List<Attempt> _attempts = [];
     private readonly List<Pending> _pending = [];
     private long? _unservedSince;
@@ -37,6 +37,7 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
             TakeEnded();
             if (_pending.Count == 0)
                 return;
+            _workers.LookForWorkers();
             AskForUnserved();
             AskForLate();
             flight.Wait(Tick, cancel);
@@ -54,7 +55,7 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
     /// <summary>Takes over the calls that were made, and notes what is needed.</summary>
     private void Adopt()
     {
-        foreach (var bundle in workers.Bundles(flight.Batch.Layer))
+        foreach (var bundle in _workers.Bundles(flight.Batch.Layer))
             if (IsNeeded(bundle))
                 _pending.Add(new Pending(bundle));
             else
@@ -97,7 +98,7 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
                     flight.SetSource(pending.Bundle.Index, new BundleSource(attempt.Call, attempt.Call.Route.Place(pending.Bundle)!.Value));
             }
             if (attempt.Call.Fault is { Kind: CallFaultKind.Lost })
-                workers.Outcomes(attempt.Call).CountLost();
+                _workers.Outcomes(attempt.Call).CountLost();
         }
     }
 
@@ -108,12 +109,12 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
             return;
         if (unserved.FirstOrDefault(pending => pending.MustEnd) is { } hopeless)
             throw hopeless.LastFault!.Cause;
-        if (_unservedSince is { } since && workers.Since(since) >= limit)
+        if (_unservedSince is { } since && _workers.Since(since) >= limit)
             throw new DispatchException(Missing(unserved), unserved.Select(pending => pending.LastFault?.Cause).FirstOrDefault(cause => cause is not null));
-        _unservedSince ??= workers.Now;
-        foreach (var (worker, bundles) in Deal(unserved, pending => workers.Choose(pending.Bundle, pending.Avoided, pending.Suspect)))
+        _unservedSince ??= _workers.Now;
+        foreach (var (worker, bundles) in Deal(unserved, pending => _workers.Choose(pending.Bundle, pending.Avoided, pending.Suspect)))
             if (Send(worker, bundles) is { } call)
-                workers.Outcomes(call).CountRetried();
+                _workers.Outcomes(call).CountRetried();
     }
 
     /// <summary>A late call goes on; beside it, a replica that has nothing to do is asked for the same.</summary>
@@ -125,15 +126,15 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
                 continue;
             if (attempt.Call.Waiting >= DispatchWorkers.CallTimeout)
                 throw new DispatchException($"no answer for layer {flight.Batch.Layer} within {DispatchWorkers.CallTimeout.TotalSeconds:0} s from worker {attempt.Call.Worker.Id} at {attempt.Call.Worker.Address}");
-            if (!workers.IsLate(attempt.Call))
+            if (!_workers.IsLate(attempt.Call))
                 continue;
             if (!attempt.IsLate)
-                workers.Outcomes(attempt.Call).CountLate();
+                _workers.Outcomes(attempt.Call).CountLate();
             attempt.IsLate = true;
-            foreach (var (worker, bundles) in Deal(attempt.Bundles.Where(pending => !pending.IsHedged && _pending.Contains(pending)), pending => workers.ChooseIdle(pending.Bundle, attempt.Call.Worker)))
+            foreach (var (worker, bundles) in Deal(attempt.Bundles.Where(pending => !pending.IsHedged && _pending.Contains(pending)), pending => _workers.ChooseIdle(pending.Bundle, attempt.Call.Worker)))
                 if (Send(worker, bundles) is { } call)
                 {
-                    workers.Outcomes(call).CountHedged();
+                    _workers.Outcomes(call).CountHedged();
                     foreach (var pending in bundles)
                         pending.IsHedged = true;
                 }
@@ -148,18 +149,18 @@ internal sealed class FlightRecovery(LayerFlight flight, DispatchWorkers workers
     /// <summary>Null when the worker was lost in between.</summary>
     private WorkerCall? Send(int worker, IReadOnlyList<Pending> bundles)
     {
-        if (workers.Connection(worker) is not { } connection)
+        if (_workers.Connection(worker) is not { } connection)
             return null;
         var call = new WorkerCall(flight);
-        call.Fill(flight.Batch, workers.Route(worker, bundles.Select(pending => pending.Bundle)));
+        call.Fill(flight.Batch, _workers.Route(worker, bundles.Select(pending => pending.Bundle)));
         Track(call, bundles);
-        workers.Send(flight, call, connection);
+        _workers.Send(flight, call, connection);
         return call;
     }
 
     private string Missing(IReadOnlyList<Pending> unserved)
     {
-        var names = unserved.SelectMany(pending => pending.Bundle.Workers).Distinct().Select(workers.Describe).ToList();
+        var names = unserved.SelectMany(pending => pending.Bundle.Workers).Distinct().Select(_workers.Describe).ToList();
         return $"{TileNames.Describe(unserved.SelectMany(pending => pending.Bundle.Bundle.Tiles))} had no worker for {limit.TotalSeconds:0.#} s: "
             + $"{string.Join(", ", names)}; start {(names.Count == 1 ? "it" : "one of them")} again";
     }

@@ -23,6 +23,9 @@ internal sealed class LayerFlight(int width, TimeSpan spin)
     /// <summary>EmbeddingDim.</summary>
     public int Width => width;
 
+    /// <summary>The plan that it keeps to, and who serves it.</summary>
+    public DispatchWorkers Workers { get; private set; } = null!;
+
     /// <summary>Where the batch's tokens went first.</summary>
     public LayerRoutes Routes { get; private set; } = null!;
 
@@ -42,9 +45,10 @@ internal sealed class LayerFlight(int width, TimeSpan spin)
 
     /// <summary>Makes a call for each route. None is sent yet, because the first to end would end the flight.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Begin(ExpertBatch batch, LayerRoutes routes)
+    public void Begin(ExpertBatch batch, DispatchWorkers workers)
     {
-        (Batch, Routes, IsFree) = (batch, routes, false);
+        var routes = workers.Routes(batch.Layer);
+        (Batch, Workers, Routes, IsFree) = (batch, workers, routes, false);
         while (_calls.Count < routes.Routes.Count)
             _calls.Add(new WorkerCall(this));
         if (_sources.Length < routes.Order.Count)

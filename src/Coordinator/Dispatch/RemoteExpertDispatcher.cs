@@ -19,31 +19,39 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// </summary>
 public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
 {
-    private readonly DispatchWorkers _workers;
-    private readonly LayerRoutes?[] _layers;
+    private readonly WorkerPool _workers;
+    private readonly PlanGeometry _geometry;
+    private readonly string _fingerprint;
+    private readonly Grok1Config _config;
     private readonly LayerFlight[] _flights;
+    private readonly List<(Plan Plan, TaskCompletionSource Kept)> _planWaits = [];
+
+    /// <summary>Guards which plan a flight begins with, and the waits for it.</summary>
+    private readonly Lock _planGate = new();
     private readonly TimeSpan _lostWorkerTimeout;
     private readonly TimeSpan _spin;
     private readonly ComputePool _pool;
     private readonly DelegateJob _addJob;
     private readonly int _width;
+    private DispatchWorkers _present;
     private LayerFlight _landing = null!;
 
-    /// <param name="plan">Where every bundle is.</param>
-    /// <param name="workers">Those that the plan names; not disposed.</param>
+    /// <param name="geometry">What plans are made of.</param>
+    /// <param name="workers">The plan, and those that it names; not disposed.</param>
     /// <param name="fingerprint">The model's.</param>
     /// <param name="config">The model.</param>
     /// <param name="pool">Adds the replies; used between the coordinator's own jobs.</param>
     /// <param name="spin">How long the engine's thread looks for the last answer before it sleeps.</param>
     /// <param name="lostWorkerTimeout">How long a bundle without a ready worker is waited for.</param>
-    public RemoteExpertDispatcher(PlanLookup plan, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout)
+    public RemoteExpertDispatcher(PlanGeometry geometry, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout)
     {
         (_width, _pool, _spin, _lostWorkerTimeout) = (config.EmbeddingDim, pool, spin, lostWorkerTimeout);
-        _workers = new DispatchWorkers(plan, workers, fingerprint, config.ExpertCount);
-        _layers = new LayerRoutes?[config.LayerCount];
+        (_geometry, _workers, _fingerprint, _config) = (geometry, workers, fingerprint, config);
+        _present = For(workers.Plan);
         _flights = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(_ => new LayerFlight(_width, spin))];
         _addJob = new DelegateJob(AddRow);
         workers.Changed += Wake;
+        workers.PlanChanged += WakeAll;
     }
 
     /// <summary>Told of every call; null: nobody is.</summary>
@@ -56,21 +64,20 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     public void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {
         var flight = _flights[batch.Slot];
-        if (!flight.IsFree)
+        lock (_planGate)
         {
-            // A step ended with an error while this batch was away.
-            flight.Abandon();
-            flight = Renew(batch.Slot);
+            if (_present.Plan != _workers.Plan)
+                _present = For(_workers.Plan);
+            flight.Begin(batch, _present);
         }
-        flight.Begin(batch, Routes(batch.Layer));
-        _workers.SendAll(flight);
+        flight.Workers.SendAll(flight);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         var flight = _flights[batch.Slot];
-        if (!flight.Wait(_workers.Patience(flight), cancel) || !flight.IsComplete)
+        if (!flight.Wait(flight.Workers.Patience(flight), cancel) || !flight.IsComplete)
         {
             CombineDisturbed(flight, cancel);
             return;
@@ -78,18 +85,65 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         Add(flight);
         Observe(flight);
         flight.Release();
+        TellKept();
+    }
+
+    public void Abandon()
+    {
+        foreach (var flight in _flights)
+            if (!flight.IsFree)
+            {
+                flight.Abandon();
+                Renew(flight.Batch.Slot);
+            }
+        TellKept();
+    }
+
+    /// <summary>Completes when no call is under way that was made by an earlier plan than this one, which the workers' pool has already.</summary>
+    public Task WaitUntilKeptAsync(Plan plan, CancellationToken cancel)
+    {
+        lock (_planGate)
+        {
+            if (IsKept(plan))
+                return Task.CompletedTask;
+            var kept = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _planWaits.Add((plan, kept));
+            return kept.Task.WaitAsync(cancel);
+        }
     }
 
     public ValueTask DisposeAsync()
     {
-        _workers.Pool.Changed -= Wake;
+        _workers.Changed -= Wake;
+        _workers.PlanChanged -= WakeAll;
         return ValueTask.CompletedTask;
+    }
+
+    private DispatchWorkers For(Plan plan) => new(new PlanLookup(plan, _geometry), _workers, _fingerprint, _config);
+
+    private bool IsKept(Plan plan)
+    {
+        foreach (var flight in _flights)
+            if (!flight.IsFree && flight.Workers.Plan.Epoch < plan.Epoch)
+                return false;
+        return true;
+    }
+
+    private void TellKept()
+    {
+        lock (_planGate)
+            for (var i = _planWaits.Count - 1; i >= 0; i--)
+                if (IsKept(_planWaits[i].Plan))
+                {
+                    _planWaits[i].Kept.TrySetResult();
+                    _planWaits.RemoveAt(i);
+                }
     }
 
     /// <summary>The same with whatever it takes to have every bundle's answer; the flight is not used again.</summary>
     private void CombineDisturbed(LayerFlight flight, CancellationToken cancel)
     {
-        var recovery = new FlightRecovery(flight, _workers, _lostWorkerTimeout);
+        var recovery = new FlightRecovery(flight, _lostWorkerTimeout);
         try
         {
             recovery.Run(cancel);
@@ -102,22 +156,16 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         {
             recovery.Abandon();
             Renew(flight.Batch.Slot);
+            TellKept();
         }
     }
 
-    private LayerFlight Renew(int slot)
-    {
-        var flight = new LayerFlight(_width, _spin);
-        Volatile.Write(ref _flights[slot], flight);
-        return flight;
-    }
-
-    /// <summary>Made again when a worker was lost or came back.</summary>
-    private LayerRoutes Routes(int layer) =>
-        _layers[layer] is { } routes && routes.Version == _workers.Pool.Version ? routes : _layers[layer] = _workers.Routes(layer);
+    private void Renew(int slot) => Volatile.Write(ref _flights[slot], new LayerFlight(_width, _spin));
 
     /// <summary>Who waits for a worker looks whether it is back. A flight that waits is not exchanged.</summary>
-    private void Wake(WorkerLink link)
+    private void Wake(WorkerLink link, WorkerChange change) => WakeAll(_workers.Plan);
+
+    private void WakeAll(Plan plan)
     {
         for (var slot = 0; slot < _flights.Length; slot++)
             Volatile.Read(ref _flights[slot]).Wake();
@@ -138,7 +186,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
                 var computed = TimeSpan.FromMicroseconds(result.ComputeUs);
                 var waited = TimeSpan.FromMicroseconds(result.QueueUs);
                 worker = worker > computed ? worker : computed;
-                _workers.Learn(call);
+                flight.Workers.Learn(call);
                 Observer?.Called(flight.Batch.Layer, flight.Batch.Slot, call.Worker.Id, call.Timing);
                 away = away > call.Elapsed - computed - waited ? away : call.Elapsed - computed - waited;
             }

@@ -123,13 +123,8 @@ public sealed class CoordinatorHost : IAsyncDisposable
         if (session.WorkerPool is not { } pool)
             return;
         _readiness.Lacks = () => pool.Coverage is { IsComplete: false } coverage ? coverage.Describe() : null;
-        pool.Changed += link =>
-        {
-            if (link.IsReady)
-                Log.WorkerBack(link.Id, link.Connection.Address);
-            else
-                Log.WorkerLost(link.Id, link.Connection.Address);
-        };
+        pool.Changed += (link, change) => Log.WorkerChanged(link, change);
+        pool.PlanChanged += Log.PlanChanged;
         if (session.LocalWorkers is not { } local)
             return;
         local.Ended += (process, code) => Log.WorkerEnded(process.Id, process.Pid, code);

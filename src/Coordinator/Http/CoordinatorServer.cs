@@ -6,6 +6,7 @@ using Grok1Cluster.Coordinator.Http.Auth;
 using Grok1Cluster.Coordinator.Http.Errors;
 using Grok1Cluster.Coordinator.Http.Limits;
 using Grok1Cluster.Coordinator.Http.OpenAi;
+using Grok1Cluster.Coordinator.Http.Operations;
 using Grok1Cluster.Coordinator.Http.OpenAi.Chat;
 using Grok1Cluster.Coordinator.Http.OpenAi.Completions;
 using Grok1Cluster.Coordinator.Http.OpenAi.Description;
@@ -128,7 +129,10 @@ public sealed class CoordinatorServer : IAsyncDisposable
         branch.UseAccess(_options.Keys, _options.AdminPort is not null);
         branch.UseEndpoints(routes =>
         {
-            ClusterRoutes.Map(routes.MapGroup("").WithMetadata(ForAdmin.Metadata), services);
+            var admin = routes.MapGroup("").WithMetadata(ForAdmin.Metadata);
+            ClusterRoutes.Map(admin, services);
+            if (services.Session.Cluster is { } cluster)
+                OperationRoutes.Map(admin, cluster.Operations, _options.Limits.JsonDepth);
             var api = new ApiContext(new ServedModel(services.Session), services.Engine, _options.Limits, _options.Template, TimeProvider.System);
             CompletionRoutes.Map(routes, api);
             ChatRoutes.Map(routes, api);

@@ -14,7 +14,7 @@ public sealed class LocalWorkers : IAsyncDisposable
     private LocalWorkers(string directory, IReadOnlyList<SupervisedWorker> workers) => (_directory, _workers) = (directory, workers);
 
     /// <summary>The workers in the order of their numbers, each as its present process.</summary>
-    public IEnumerable<WorkerReady> Ready => _workers.Select(worker => worker.Process.Ready);
+    public IEnumerable<WorkerReady> Ready => _workers.Where(worker => !worker.IsForgotten).Select(worker => worker.Process.Ready);
 
     /// <summary>A process ended by itself, with this exit code; another is started.</summary>
     public event Action<WorkerReady, int>? Ended;
@@ -88,6 +88,9 @@ public sealed class LocalWorkers : IAsyncDisposable
                 },
                 fault => RestartFailed?.Invoke(worker.Process.Ready.Id, fault));
     }
+
+    /// <summary>A worker is about to end for good: it is not started again.</summary>
+    public void Forget(string id) => _workers.FirstOrDefault(worker => worker.Process.Ready.Id == id)?.Forget();
 
     public async ValueTask DisposeAsync()
     {

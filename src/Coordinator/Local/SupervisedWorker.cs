@@ -28,6 +28,16 @@ internal sealed class SupervisedWorker : IAsyncDisposable
     public void Supervise(Action<WorkerReady, int> ended, Action<WorkerReady> restarted, Action<Exception> failed) =>
         _running = RunAsync(ended, restarted, failed);
 
+    /// <summary>Whether it ended for good.</summary>
+    public bool IsForgotten { get; private set; }
+
+    /// <summary>From now on its process may end, and no other is started.</summary>
+    public void Forget()
+    {
+        IsForgotten = true;
+        _closing.Cancel();
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();

@@ -1,3 +1,5 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Engine.Scheduling;
 using Microsoft.Extensions.Logging;
 
@@ -30,9 +32,30 @@ public sealed partial class CoordinatorLog
 
     public void Stopping() => Stopping(_cluster);
 
-    public void WorkerLost(string worker, string address) => WorkerLost(_cluster, worker, address);
+    public void WorkerChanged(WorkerLink worker, WorkerChange change)
+    {
+        var (id, address) = (worker.Id, worker.Connection.Address);
+        switch (change)
+        {
+            case WorkerChange.Joined:
+                WorkerJoined(_cluster, id, address);
+                break;
+            case WorkerChange.Lost:
+                WorkerLost(_cluster, id, address);
+                break;
+            case WorkerChange.Back:
+                WorkerBack(_cluster, id, address);
+                break;
+            case WorkerChange.HoldsOther:
+                WorkerHolds(_cluster, id, worker.Connection.Description.Bytes);
+                break;
+            case WorkerChange.Left:
+                WorkerLeft(_cluster, id, address);
+                break;
+        }
+    }
 
-    public void WorkerBack(string worker, string address) => WorkerBack(_cluster, worker, address);
+    public void PlanChanged(Plan plan) => PlanChanged(_cluster, plan.Epoch, plan.HoldingWorkers().Length);
 
     public void WorkerRestarted(string worker, int process) => WorkerRestarted(_cluster, worker, process);
 
@@ -78,6 +101,18 @@ public sealed partial class CoordinatorLog
 
     [LoggerMessage(14, LogLevel.Error, "worker {Worker} could not be started again: {Reason}", EventName = "worker_not_restarted")]
     private static partial void WorkerNotRestarted(ILogger logger, string worker, string reason);
+
+    [LoggerMessage(15, LogLevel.Information, "worker {Worker} at {Address} joined", EventName = "worker_joined")]
+    private static partial void WorkerJoined(ILogger logger, string worker, string address);
+
+    [LoggerMessage(16, LogLevel.Information, "worker {Worker} holds {Bytes} bytes now", EventName = "worker_holds")]
+    private static partial void WorkerHolds(ILogger logger, string worker, long bytes);
+
+    [LoggerMessage(17, LogLevel.Information, "worker {Worker} at {Address} left", EventName = "worker_left")]
+    private static partial void WorkerLeft(ILogger logger, string worker, string address);
+
+    [LoggerMessage(18, LogLevel.Information, "plan {Epoch} holds: {Workers} workers", EventName = "plan_changed")]
+    private static partial void PlanChanged(ILogger logger, long epoch, int workers);
 
     [LoggerMessage(20, LogLevel.Information, "{Method} {Route} {Status} in {Seconds} s, request {RequestId}", EventName = "http_request")]
     private static partial void HttpRequest(ILogger logger, string requestId, string method, string route, int status, double seconds);

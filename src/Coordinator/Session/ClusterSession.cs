@@ -26,12 +26,8 @@ namespace Grok1Cluster.Coordinator.Session;
 /// </summary>
 public sealed class ClusterSession : IAsyncDisposable
 {
-    /// <summary>Spinning for an answer is for machines of their own; beside local workers it takes their cores.</summary>
-    private static readonly TimeSpan DispatchSpin = TimeSpan.FromMicroseconds(50);
-
     private readonly Stack<object> _owned = new();
     private DispatchTimes _times = null!;
-    private RemoteExpertDispatcher? _remote;
 
     private ClusterSession(ClusterSessionOptions options, ModelStore store) => (Options, Store) = (options, store);
 
@@ -39,11 +35,14 @@ public sealed class ClusterSession : IAsyncDisposable
 
     public ModelStore Store { get; }
 
-    /// <summary>Where every bundle is; null when the experts are computed in this process.</summary>
-    public Plan? Plan { get; private set; }
+    /// <summary>The experts in worker processes; null when they are computed in this process.</summary>
+    public ClusterWorkers? Cluster { get; private set; }
+
+    /// <summary>Where every bundle is now; null when the experts are computed in this process.</summary>
+    public Plan? Plan => WorkerPool?.Plan;
 
     /// <summary>Keeps the workers connected; null when the experts are computed in this process.</summary>
-    public WorkerPool? WorkerPool { get; private set; }
+    public WorkerPool? WorkerPool => Cluster?.Pool;
 
     /// <summary>The present connection to every worker, lost or not, in the order of their ids' numbers or addresses.</summary>
     public IReadOnlyList<WorkerConnection> Workers => [.. WorkerPool?.Links.Select(link => link.Connection) ?? []];
@@ -63,11 +62,11 @@ public sealed class ClusterSession : IAsyncDisposable
     public void Observe(IDispatchObserver observer)
     {
         _times.Observer = observer;
-        _remote?.Observer = observer;
+        Cluster?.Dispatcher.Observer = observer;
     }
 
     /// <summary>Worker processes that were started here; null when there are none.</summary>
-    public LocalWorkers? LocalWorkers { get; private set; }
+    public LocalWorkers? LocalWorkers => Cluster?.Local;
 
     /// <summary>Worker processes that were started here, those of now.</summary>
     public IReadOnlyList<int> LocalProcessIds => [.. LocalWorkers?.Ready.Select(worker => worker.Pid) ?? []];
@@ -122,7 +121,7 @@ public sealed class ClusterSession : IAsyncDisposable
         var weights = Own(Store.OpenDense());
         Tokenizer = Store.TokenizerPath is { } path ? SentencePieceTokenizer.Load(path) : null;
         var threads = Options.Threads ?? Environment.ProcessorCount;
-        var local = Options.Workers == 0 && Options.WorkerAddresses.Count == 0;
+        var local = !Options.HasRemoteWorkers && Options.Workers == 0;
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
         var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
@@ -130,7 +129,7 @@ public sealed class ClusterSession : IAsyncDisposable
         var kvBlocks = KvBlocks(attention.KvBlockBytes);
 
         Depth = ChooseDepth();
-        var expertsHere = Options.WorkerAddresses.Count == 0;
+        var expertsHere = !Options.HasRemoteWorkers;
         MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + kvBlocks * attention.KvBlockBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
         Options.Progress?.Expect(weights.EveryStepBytes + (expertsHere ? ExpertBytes : 0));
         weights.Load(weightMemory);
@@ -143,86 +142,15 @@ public sealed class ClusterSession : IAsyncDisposable
         }
         else
         {
-            _remote = Own(await StartWorkersAsync(threads, note, cancel));
-            _times = Times = new DispatchTimes(_remote);
+            Cluster = Own(await ClusterWorkers.StartAsync(Options, Store, Pool, Depth as PipelineDepth, note, cancel));
+            _times = Times = new DispatchTimes(Cluster.Dispatcher);
         }
         Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision) { Depth = Depth });
         KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
     }
 
     /// <summary>Workers that were started here share the cores with the coordinator: nothing runs beside them.</summary>
-    private IPipelineDepth? ChooseDepth() => Options.PipelineDepth is { } depth ? new FixedPipelineDepth(depth) : Options.WorkerAddresses.Count > 0 ? new PipelineDepth() : null;
-
-    private async Task<RemoteExpertDispatcher> StartWorkersAsync(int threads, Action<string> note, CancellationToken cancel)
-    {
-        var geometry = new PlanGeometry(Store.Name, Store.Config.LayerCount, Store.Config.ExpertCount, Store.Config.FeedForwardDim, Store.ExpertLayout.BlockWidth);
-        var addresses = Options.WorkerAddresses;
-        if (addresses.Count == 0)
-        {
-            var ids = WorkerIds.Numbered(Options.Workers);
-            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(Fleet.AssumedLocal(ids)));
-            var started = LocalWorkers = Own(await Local.LocalWorkers.StartAsync(Options, Plan, threads, note, cancel));
-            addresses = [.. started.Ready.Select(worker => worker.Address)];
-        }
-        var connections = await ConnectAsync(addresses, cancel);
-        if (Plan is null)
-        {
-            string[] ids = [.. connections.Select(worker => worker.Id)];
-            Plan = Planner.Create(Options.Plan, geometry, ids, Inputs(MeasuredFleet(connections)));
-        }
-        var idle = connections.Count(worker => !Plan.HoldingWorkers().Contains(worker.Id));
-        if (idle > 0)
-            note($"{idle} of {connections.Count} workers hold nothing: there are not more pieces");
-        WorkerCoverage.Check(Plan, Store, connections);
-        var workers = WorkerPool = Own(new WorkerPool(Plan, Store.Manifest.Fingerprint, connections));
-        LocalWorkers?.Supervise(ready => workers.SetAddress(ready.Id, ready.Address));
-        return new RemoteExpertDispatcher(
-            new PlanLookup(Plan, geometry), workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero, Options.LostWorkerTimeout)
-        {
-            Depth = Depth as PipelineDepth,
-        };
-    }
-
-    /// <summary>Workers as they measured themselves; what they did not measure is assumed.</summary>
-    private static Fleet MeasuredFleet(IReadOnlyList<WorkerConnection> workers)
-    {
-        var assumed = new MachineCosts();
-        return new Fleet(assumed, workers.ToImmutableDictionary(worker => worker.Id, worker => worker.Description is { ReadBytesPerSecond: > 0, OperationsPerSecond: > 0 } speed
-            && double.IsFinite(speed.ReadBytesPerSecond) && double.IsFinite(speed.OperationsPerSecond)
-            ? assumed with { ReadBytesPerSecond = speed.ReadBytesPerSecond, OpsPerSecond = speed.OperationsPerSecond, RoundTripSeconds = worker.RoundTrip.TotalSeconds }
-            : assumed with { RoundTripSeconds = worker.RoundTrip.TotalSeconds }));
-    }
-
-    private AutoInputs Inputs(Fleet fleet)
-    {
-        var bits = StoreCosts.WeightBits(Store.Config, Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count));
-        return new AutoInputs(StoreCosts.Of(Store.Config, bits, Options.Precision, Options.KvFormat), fleet, Options.ConcurrencyTarget);
-    }
-
-    private async Task<IReadOnlyList<WorkerConnection>> ConnectAsync(IReadOnlyList<string> addresses, CancellationToken cancel)
-    {
-        var workers = new List<WorkerConnection>();
-        foreach (var address in addresses)
-        {
-            var worker = Own(await ReachAsync(address, cancel));
-            if (workers.Find(other => other.Id == worker.Id) is { } other)
-                throw new PlanException($"workers at {other.Address} and {worker.Address}", [$"both call themselves {worker.Id}; give each its own --id"]);
-            workers.Add(worker);
-        }
-        return workers;
-    }
-
-    private static async Task<WorkerConnection> ReachAsync(string address, CancellationToken cancel)
-    {
-        try
-        {
-            return await WorkerConnection.ConnectAsync(address, cancel);
-        }
-        catch (RpcException e)
-        {
-            throw new DispatchException($"the worker at {address} cannot be reached ({e.Code}); start it there, or correct the address", e);
-        }
-    }
+    private IPipelineDepth? ChooseDepth() => Options.PipelineDepth is { } depth ? new FixedPipelineDepth(depth) : Options.HasRemoteWorkers ? new PipelineDepth() : null;
 
     private int KvBlocks(long blockBytes)
     {
@@ -234,8 +162,8 @@ public sealed class ClusterSession : IAsyncDisposable
         return (int)Math.Min(bytes / blockBytes, int.MaxValue);
     }
 
-    /// <summary>All experts, each once; a worker that holds a replica checks its own share.</summary>
-    private long ExpertBytes => (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count);
+    /// <summary>All experts that this machine holds, copies included.</summary>
+    private long ExpertBytes => (Options.Workers == 0 ? 1 : Options.Copies) * (long)Store.Config.LayerCount * Store.Config.ExpertCount * Store.ExpertLayout.Bytes(0, Store.ExpertLayout.Blocks.Count);
 
     private T Own<T>(T item) where T : class
     {

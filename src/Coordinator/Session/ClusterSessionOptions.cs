@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
@@ -19,8 +20,20 @@ public sealed record ClusterSessionOptions
     /// <summary>Addresses of workers that run already, on any machine; empty to start them here.</summary>
     public IReadOnlyList<string> WorkerAddresses { get; init; } = [];
 
-    /// <summary>Finds the workers by a membership, given what a plan has to cover; null: they are those of <see cref="WorkerAddresses"/>.</summary>
+    /// <summary>Opens the state that several coordinators share and in which workers register themselves; null: <see cref="WorkerAddresses"/>, or workers started here.</summary>
     public Func<PlanGeometry, CancellationToken, Task<IMembership>>? OpenMembership { get; init; }
+
+    /// <summary>Workers to wait for before the first plan is made, where they register themselves.</summary>
+    public int LeastWorkers { get; init; } = 1;
+
+    /// <summary>How the cluster is changed while it runs.</summary>
+    public OperationOptions Operations { get; init; } = new();
+
+    /// <summary>Whether workers run without this coordinator, on this machine or others.</summary>
+    public bool HasRemoteWorkers => OpenMembership is not null || WorkerAddresses.Count > 0;
+
+    /// <summary>Workers that hold each bundle; a plan file says it itself.</summary>
+    public int Copies { get; init; } = 1;
 
     /// <summary>How experts are dealt to workers.</summary>
     public PlanRequest Plan { get; init; } = PlanRequest.Auto;

@@ -4,6 +4,7 @@ using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
 using Grok1Cluster.Grpc.Health;
+using Grok1Cluster.Protos.Cluster.V1;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.Coordinator.Workers;
@@ -45,18 +46,23 @@ public sealed class WorkerConnection : IAsyncDisposable
     private bool _disposed;
     private ulong _lastId;
     private DispatchException? _lost;
+    private Said _said;
 
     private WorkerConnection(string address, DescribeResponse description, GrpcChannel channel, DuplexStreamingCall<CallFrame, ResultFrame> stream, FramePool<ResultFrame> results)
     {
-        (Address, Description, _channel, _stream, _results) = (address, description, channel, stream, results);
+        (Address, _channel, _stream, _results) = (address, channel, stream, results);
+        _said = new Said(description, new HeldColumns(description.Tiles));
         _calls = new SendQueue<CallFrame>(stream, static _ => { }, Lose, _closing.Token);
         _reading = ReadAllAsync();
     }
 
     public string Address { get; }
 
-    /// <summary>What the worker said of itself when the connection was made.</summary>
-    public DescribeResponse Description { get; }
+    /// <summary>What the worker said of itself, when the connection was made or when it was asked again.</summary>
+    public DescribeResponse Description => Volatile.Read(ref _said).Description;
+
+    /// <summary>What can be asked for.</summary>
+    internal HeldColumns Held => Volatile.Read(ref _said).Held;
 
     public string Id => Description.WorkerId;
 
@@ -151,6 +157,34 @@ public sealed class WorkerConnection : IAsyncDisposable
     /// <summary>Takes an answer back that was used.</summary>
     internal void Return(ResultFrame result) => _results.Return(result);
 
+    /// <summary>Asks the worker again what it holds.</summary>
+    /// <exception cref="RpcException">No answer in time.</exception>
+    internal async Task RefreshAsync(CancellationToken cancel)
+    {
+        var description = await _channel.UnaryAsync(ExpertMethods.Describe, new DescribeRequest(), GrpcCallOptions.After(DescribeTimeout), cancel);
+        Volatile.Write(ref _said, new Said(description, new HeldColumns(description.Tiles)));
+    }
+
+    /// <summary>Has the worker hold more; returns when it does.</summary>
+    /// <param name="request">What, and where it may be had.</param>
+    /// <param name="progress">Told how far it is.</param>
+    /// <param name="cancel">Gives up; the worker stops soon after.</param>
+    /// <exception cref="RpcException">It could not, or is lost.</exception>
+    internal async Task HoldAsync(HoldRequest request, Action<HoldProgress> progress, CancellationToken cancel)
+    {
+        using var call = _channel.ServerStreaming(ControlMethods.Hold, request, GrpcCallOptions.Endless, cancel);
+        while (await call.Responses.MoveNextAsync(cancel))
+            progress(call.Responses.Current);
+    }
+
+    /// <summary>Has the worker let go of some blocks; returns when it did.</summary>
+    /// <exception cref="RpcException">No answer.</exception>
+    internal Task ReleaseAsync(ReleaseRequest request, CancellationToken cancel) => _channel.UnaryAsync(ControlMethods.Release, request, GrpcCallOptions.Endless, cancel);
+
+    /// <summary>Has the worker end its process, once it has answered the calls it has.</summary>
+    /// <exception cref="RpcException">No answer.</exception>
+    internal Task LeaveAsync(CancellationToken cancel) => _channel.UnaryAsync(ControlMethods.Leave, new LeaveRequest(), GrpcCallOptions.Endless, cancel);
+
     /// <summary>Asks the worker how it is, beside the calls; the time of the answer is the round trip.</summary>
     /// <exception cref="RpcException">No answer in time; a worker of an older version does not know the question.</exception>
     public Task<StatusResponse> StatusAsync(CancellationToken cancel) =>
@@ -208,4 +242,6 @@ public sealed class WorkerConnection : IAsyncDisposable
             target.OnLost(_lost);
         _ended.TrySetResult();
     }
+
+    private sealed record Said(DescribeResponse Description, HeldColumns Held);
 }

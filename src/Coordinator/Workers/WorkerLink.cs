@@ -13,40 +13,40 @@ public sealed class WorkerLink : IAsyncDisposable
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
 
-    private readonly Plan _plan;
     private readonly string _fingerprint;
-    private readonly Action<WorkerLink> _changed;
+    private readonly Action<WorkerLink, WorkerChange> _changed;
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
     private readonly Task _running;
     private CancellationTokenSource _attempt = new();
     private string _address;
     private string? _obstacle;
-    private Session _session;
+    private WorkerConnection _connection;
 
     /// <param name="connection">The first; owned from now on.</param>
-    /// <param name="plan">What bundles there are.</param>
     /// <param name="fingerprint">The model's; a worker with another is not taken back.</param>
-    /// <param name="changed">Told when the worker is lost and when it is back.</param>
-    internal WorkerLink(WorkerConnection connection, Plan plan, string fingerprint, Action<WorkerLink> changed)
+    /// <param name="changed">Told when the worker is lost, when it is back and when it holds something else.</param>
+    internal WorkerLink(WorkerConnection connection, string fingerprint, Action<WorkerLink, WorkerChange> changed)
     {
-        (Id, _address, _plan, _fingerprint, _changed) = (connection.Id, connection.Address, plan, fingerprint, changed);
-        _session = new Session(connection, WorkerCoverage.Held(plan, connection));
+        (Id, _address, _connection, _fingerprint, _changed) = (connection.Id, connection.Address, connection, fingerprint, changed);
         _running = RunAsync();
     }
 
     public string Id { get; }
 
     /// <summary>The present connection, or the last one where the worker is lost.</summary>
-    public WorkerConnection Connection => Volatile.Read(ref _session).Connection;
+    public WorkerConnection Connection => Volatile.Read(ref _connection);
 
     public bool IsReady => !Connection.IsLost;
 
-    /// <summary>The tiles of the plan that can be asked for now; none of a lost worker.</summary>
-    public IReadOnlySet<TileId> Held => Volatile.Read(ref _session) is { Connection.IsLost: false } session ? session.Held : new HashSet<TileId>();
+    /// <summary>The tiles of a plan that can be asked for now; none of a lost worker.</summary>
+    public IReadOnlySet<TileId> Held(Plan plan) => Connection is { IsLost: false } connection ? connection.Held.TilesOf(plan) : new HashSet<TileId>();
 
     /// <summary>What had to be done because of this worker.</summary>
     public DispatchOutcomes Outcomes { get; } = new();
+
+    /// <summary>How long its calls take; used by the engine's thread.</summary>
+    internal CallDurations Durations { get; } = new();
 
     /// <summary>How it is, for a message about tiles that it should compute.</summary>
     internal string Describe()
@@ -56,10 +56,14 @@ public sealed class WorkerLink : IAsyncDisposable
     }
 
     /// <summary>The connection to ask for a bundle now; null where the worker is lost or lacks some of it.</summary>
-    internal WorkerConnection? For(Bundle bundle)
+    internal WorkerConnection? For(Bundle bundle, Plan plan) => Connection is { IsLost: false } connection && connection.Held.HasAll(bundle, plan) ? connection : null;
+
+    /// <summary>Asks the worker again what it holds, after it was told to hold more or less.</summary>
+    /// <exception cref="RpcException">No answer.</exception>
+    public async Task RefreshAsync(CancellationToken cancel)
     {
-        var session = Volatile.Read(ref _session);
-        return !session.Connection.IsLost && bundle.Tiles.All(session.Held.Contains) ? session.Connection : null;
+        await Connection.RefreshAsync(cancel);
+        _changed(this, WorkerChange.HoldsOther);
     }
 
     /// <summary>The worker is somewhere else from now on: the next attempt goes there, at once.</summary>
@@ -87,11 +91,10 @@ public sealed class WorkerLink : IAsyncDisposable
             {
                 var broken = Connection;
                 await broken.Ended.WaitAsync(_closing.Token);
-                _changed(this);
-                var session = await ReconnectAsync();
-                Volatile.Write(ref _session, session);
+                _changed(this, WorkerChange.Lost);
+                Volatile.Write(ref _connection, await ReconnectAsync());
                 SetObstacle(null);
-                _changed(this);
+                _changed(this, WorkerChange.Back);
                 await broken.DisposeAsync();
             }
         }
@@ -101,7 +104,7 @@ public sealed class WorkerLink : IAsyncDisposable
         }
     }
 
-    private async Task<Session> ReconnectAsync()
+    private async Task<WorkerConnection> ReconnectAsync()
     {
         for (var pause = ShortestPause; ; pause = pause + pause < LongestPause ? pause + pause : LongestPause)
         {
@@ -114,7 +117,7 @@ public sealed class WorkerLink : IAsyncDisposable
             {
                 var connection = await WorkerConnection.ConnectAsync(address, either.Token);
                 if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
-                    return new Session(connection, WorkerCoverage.Held(_plan, connection));
+                    return connection;
                 SetObstacle(connection.Id == Id ? "came back with other weights" : $"is lost, and {connection.Id} answers there");
                 await connection.DisposeAsync();
             }
@@ -138,7 +141,4 @@ public sealed class WorkerLink : IAsyncDisposable
         lock (_gate)
             _obstacle = obstacle;
     }
-
-    /// <summary>A connection and what can be asked for on it.</summary>
-    private sealed record Session(WorkerConnection Connection, IReadOnlySet<TileId> Held);
 }

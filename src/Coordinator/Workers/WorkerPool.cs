@@ -1,10 +1,18 @@
+using System.Collections.Immutable;
 using Grok1Cluster.Cluster.Plans;
 
 namespace Grok1Cluster.Coordinator.Workers;
 
-/// <summary>The workers of a cluster, each kept connected: who is lost is looked for until it is back. Thread-safe.</summary>
+/// <summary>
+/// The plan that holds and the workers of the cluster, each kept connected: who is lost is looked for until it is back.
+/// Both may change while calls are made. Thread-safe.
+/// </summary>
 public sealed class WorkerPool : IAsyncDisposable
 {
+    private readonly string _fingerprint;
+    private readonly Lock _gate = new();
+    private ImmutableArray<WorkerLink> _links;
+    private Plan _plan;
     private long _version;
 
     /// <param name="plan">What they serve.</param>
@@ -12,26 +20,76 @@ public sealed class WorkerPool : IAsyncDisposable
     /// <param name="connections">One of each; owned from now on.</param>
     public WorkerPool(Plan plan, string fingerprint, IEnumerable<WorkerConnection> connections)
     {
-        Plan = plan;
-        Links = [.. connections.Select(connection => new WorkerLink(connection, plan, fingerprint, OnChanged))];
+        (_plan, _fingerprint) = (plan, fingerprint);
+        _links = [.. connections.Select(Link)];
     }
 
-    public Plan Plan { get; }
+    public Plan Plan => Volatile.Read(ref _plan);
 
-    /// <summary>In the order in which they were given.</summary>
-    public IReadOnlyList<WorkerLink> Links { get; }
+    /// <summary>In the order in which they came.</summary>
+    public IReadOnlyList<WorkerLink> Links
+    {
+        get
+        {
+            lock (_gate)
+                return _links;
+        }
+    }
 
-    /// <summary>Grows whenever a worker is lost or back.</summary>
+    /// <summary>Grows whenever a worker comes, goes, is lost, is back or holds something else, and with every plan.</summary>
     public long Version => Volatile.Read(ref _version);
 
-    /// <summary>A worker is lost or back; raised by a thread that must not be held up.</summary>
-    public event Action<WorkerLink>? Changed;
+    /// <summary>Something happened to a worker; raised by a thread that must not be held up.</summary>
+    public event Action<WorkerLink, WorkerChange>? Changed;
 
-    /// <summary>What cannot be computed now: the tiles of the plan that only lost workers held.</summary>
-    public PlanCoverage Coverage => PlanCoverage.Of(Plan, Links.ToDictionary(link => link.Id, link => link.Held));
+    /// <summary>Another plan holds.</summary>
+    public event Action<Plan>? PlanChanged;
+
+    /// <summary>What cannot be computed now: the tiles of the plan that no connected worker holds.</summary>
+    public PlanCoverage Coverage
+    {
+        get
+        {
+            var (plan, links) = (Plan, Links);
+            return PlanCoverage.Of(plan, links.ToDictionary(link => link.Id, link => link.Held(plan)));
+        }
+    }
 
     /// <summary>Null where there is none of that id.</summary>
     public WorkerLink? Find(string id) => Links.FirstOrDefault(link => link.Id == id);
+
+    /// <summary>Another plan holds from now on. Calls under way end by the one they were made for.</summary>
+    public void SetPlan(Plan plan)
+    {
+        Volatile.Write(ref _plan, plan);
+        Interlocked.Increment(ref _version);
+        PlanChanged?.Invoke(plan);
+    }
+
+    /// <summary>Takes a worker in.</summary>
+    /// <param name="connection">Owned from now on.</param>
+    /// <exception cref="InvalidOperationException">There is one of that id.</exception>
+    public WorkerLink Add(WorkerConnection connection)
+    {
+        var link = Link(connection);
+        lock (_gate)
+        {
+            if (_links.Any(other => other.Id == link.Id))
+                throw new InvalidOperationException($"worker {link.Id} is in the pool already");
+            _links = _links.Add(link);
+        }
+        OnChanged(link, WorkerChange.Joined);
+        return link;
+    }
+
+    /// <summary>Takes a worker out: it is asked no more, and looked for no more.</summary>
+    public async Task RemoveAsync(WorkerLink link)
+    {
+        lock (_gate)
+            _links = _links.Remove(link);
+        OnChanged(link, WorkerChange.Left);
+        await link.DisposeAsync();
+    }
 
     /// <summary>A worker was started again, elsewhere.</summary>
     public void SetAddress(string id, string address) => Find(id)?.SetAddress(address);
@@ -42,9 +100,11 @@ public sealed class WorkerPool : IAsyncDisposable
             await link.DisposeAsync();
     }
 
-    private void OnChanged(WorkerLink link)
+    private WorkerLink Link(WorkerConnection connection) => new(connection, _fingerprint, OnChanged);
+
+    private void OnChanged(WorkerLink link, WorkerChange change)
     {
         Interlocked.Increment(ref _version);
-        Changed?.Invoke(link);
+        Changed?.Invoke(link, change);
     }
 }

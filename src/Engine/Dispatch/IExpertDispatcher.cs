@@ -12,6 +12,9 @@ public interface IExpertDispatcher : IAsyncDisposable
     /// <summary>Waits for every reply of a batch and adds the bundles in plan order into its sum.</summary>
     /// <exception cref="DispatchException">A bundle could not be computed.</exception>
     void Combine(ExpertBatch batch, CancellationToken cancel);
+
+    /// <summary>Gives up every batch that is away: the step ended with an error.</summary>
+    void Abandon();
 }
 
 /// <summary>A layer could not be computed because of a worker. The message says which, what happened, and what to do.</summary>

@@ -39,6 +39,10 @@ public sealed class LocalExpertDispatcher : IExpertDispatcher
     {
     }
 
+    public void Abandon()
+    {
+    }
+
     public ValueTask DisposeAsync()
     {
         foreach (var tile in _layers.SelectMany(tiles => tiles))

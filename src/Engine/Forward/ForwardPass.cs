@@ -70,21 +70,14 @@ public sealed class ForwardPass : IDisposable
     public void Run(TokenBatch batch, ReadOnlySpan<int> logitRows, NativeBuffer<float> logits, CancellationToken cancel)
     {
         var parts = _partCount = Split(batch);
-        for (_layer = 0; _layer < _config.LayerCount; _layer++)
-            for (var part = 0; part < parts; part++)
-            {
-                cancel.ThrowIfCancellationRequested();
-                _current = _parts[part];
-                if (_layer > 0)
-                    Combine(cancel);
-                else
-                    _pool.Run(_embedJob, _current.Tokens.Rows);
-                Dispatch(batch.IsDecode, cancel);
-            }
-        for (var part = 0; part < parts; part++)
+        try
         {
-            _current = _parts[part];
-            Combine(cancel);
+            RunLayers(parts, batch.IsDecode, cancel);
+        }
+        catch
+        {
+            _dispatcher.Abandon();
+            throw;
         }
         if (logitRows.Length > 0)
             RunHead(logitRows, logits);
@@ -124,6 +117,27 @@ public sealed class ForwardPass : IDisposable
             for (var part = 0; part < parts; part++)
                 _parts[part].Take(batch, batch.Rows * part / parts, batch.Rows * (part + 1) / parts);
         return parts;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void RunLayers(int parts, bool isDecode, CancellationToken cancel)
+    {
+        for (_layer = 0; _layer < _config.LayerCount; _layer++)
+            for (var part = 0; part < parts; part++)
+            {
+                cancel.ThrowIfCancellationRequested();
+                _current = _parts[part];
+                if (_layer > 0)
+                    Combine(cancel);
+                else
+                    _pool.Run(_embedJob, _current.Tokens.Rows);
+                Dispatch(isDecode, cancel);
+            }
+        for (var part = 0; part < parts; part++)
+        {
+            _current = _parts[part];
+            Combine(cancel);
+        }
     }
 
     /// <summary>Attention and router of the current micro-batch, which then leaves for its experts.</summary>

@@ -83,6 +83,10 @@ public sealed class ExpertLayout : IDisposable
         return (start / BlockWidth, (end + BlockWidth - 1) / BlockWidth);
     }
 
+    /// <summary>The hidden columns of a run of blocks.</summary>
+    public ExpertSlice Slice(int layer, int expert, int firstBlock, int endBlock) =>
+        new(layer, expert, firstBlock * BlockWidth, Math.Min(endBlock * BlockWidth, FeedForwardDim));
+
     /// <summary>Whether hidden columns [start, end) are some expert blocks, whole.</summary>
     public bool IsOnEdges(int start, int end) =>
         start >= 0 && start < end && end <= FeedForwardDim && start % BlockWidth == 0 && (end % BlockWidth == 0 || end == FeedForwardDim);

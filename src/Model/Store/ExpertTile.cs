@@ -6,9 +6,9 @@ namespace Grok1Cluster.Model.Store;
 /// <summary>A slice of one expert, mapped from the store: hidden columns [Start, End) of gate and up, and those rows of down.</summary>
 public sealed unsafe class ExpertTile : IDisposable
 {
-    private readonly WeightRange _weights;
+    // Null for a view, which others keep in memory.
+    private readonly WeightRange? _weights;
     private readonly nint[] _blocks;
-    private readonly bool _isView;
 
     internal ExpertTile(ExpertLayout layout, ExpertSlice slice, string path, long fileBytes, long offset, int firstBlock, int endBlock)
     {
@@ -18,12 +18,8 @@ public sealed unsafe class ExpertTile : IDisposable
         FindBlocks();
     }
 
-    private ExpertTile(ExpertTile whole, ExpertSlice slice, int firstBlock, int endBlock)
-    {
-        (Layout, Slice, FirstBlock, EndBlock, _weights) = (whole.Layout, slice, firstBlock, endBlock, whole._weights);
-        _isView = true;
-        _blocks = whole._blocks[(firstBlock - whole.FirstBlock)..(endBlock - whole.FirstBlock)];
-    }
+    private ExpertTile(ExpertLayout layout, ExpertSlice slice, int firstBlock, nint[] blocks) =>
+        (Layout, Slice, FirstBlock, EndBlock, _blocks) = (layout, slice, firstBlock, firstBlock + blocks.Length, blocks);
 
     public ExpertLayout Layout { get; }
 
@@ -43,9 +39,12 @@ public sealed unsafe class ExpertTile : IDisposable
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
     public void Load(WeightMemory memory)
     {
-        _weights.Load(memory);
+        _weights?.Load(memory);
         FindBlocks();
     }
+
+    /// <summary>Gives the memory of some blocks back to the system; neither this tile nor a view of it may use them any more.</summary>
+    public void GiveBack(int firstBlock, int endBlock) => _weights?.GiveBack(Layout.Bytes(FirstBlock, firstBlock), Layout.Bytes(firstBlock, endBlock));
 
     /// <summary>A panel of gate (even index) or up (odd index) of an expert block.</summary>
     internal PanelOperands InputPanel(int block, int index) => new()
@@ -75,24 +74,34 @@ public sealed unsafe class ExpertTile : IDisposable
         };
     }
 
-    /// <summary>Some columns of this tile, in the same memory: usable after <see cref="Load"/> and as long as this tile.</summary>
-    /// <returns>Null when they are not all in this tile, or off the edges of expert blocks.</returns>
-    public ExpertTile? View(ExpertSlice slice)
+    /// <summary>
+    /// Some columns of an expert as one tile, wherever in memory each of its blocks is: usable as long as the tiles that hold
+    /// them, and to be made after their <see cref="Load"/>.
+    /// </summary>
+    /// <param name="layout">The experts' layout.</param>
+    /// <param name="slice">The columns.</param>
+    /// <param name="holders">For every block of the expert the tile that holds it, or null.</param>
+    /// <returns>Null when a block is not held, or the columns are off the edges of expert blocks.</returns>
+    public static ExpertTile? View(ExpertLayout layout, ExpertSlice slice, ReadOnlySpan<ExpertTile?> holders)
     {
-        if ((slice.Layer, slice.Expert) != (Slice.Layer, Slice.Expert) || slice.Start < Slice.Start || slice.End > Slice.End || !Layout.IsOnEdges(slice.Start, slice.End))
+        if (!layout.IsOnEdges(slice.Start, slice.End))
             return null;
-        var (first, end) = Layout.BlockRange(slice.Start, slice.End);
-        return new ExpertTile(this, slice, first, end);
+        var (first, end) = layout.BlockRange(slice.Start, slice.End);
+        var blocks = new nint[end - first];
+        for (var block = first; block < end; block++)
+            if (holders[block] is { } holder)
+                blocks[block - first] = holder._blocks[block - holder.FirstBlock];
+            else
+                return null;
+        return new ExpertTile(layout, slice, first, blocks);
     }
 
-    public void Dispose()
-    {
-        if (!_isView)
-            _weights.Dispose();
-    }
+    public void Dispose() => _weights?.Dispose();
 
     private void FindBlocks()
     {
+        if (_weights is null)
+            return;
         var start = _weights.Start;
         for (var block = FirstBlock; block < EndBlock; block++)
         {

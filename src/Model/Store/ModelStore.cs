@@ -87,21 +87,40 @@ public sealed class ModelStore : IDisposable
     public DenseWeights OpenDense() => new(this, Manifest.Dense
         ?? throw new ModelException($"{Directory}: is a worker's share without attention and embedding; a coordinator needs a store with them (import without --tiles)"));
 
+    /// <summary>Where an expert block is on disk, or null if it is not held.</summary>
+    public StoredBlock? FindBlock(BlockId id)
+    {
+        if (Find(id.Layer, id.Expert) is not { } entry)
+            return null;
+        var (offset, index) = (0L, 0);
+        for (var run = 0; run < entry.FirstBlocks.Count; run++)
+        {
+            var (first, end) = (entry.FirstBlocks[run], entry.EndBlocks[run]);
+            if (id.Block >= first && id.Block < end)
+                return new StoredBlock(
+                    id, FilePath(entry.File), entry.File.Bytes, offset + ExpertLayout.Bytes(first, id.Block), ExpertLayout.Blocks[id.Block].Bytes, entry.BlockSha256[index + id.Block - first]);
+            offset += ExpertLayout.Bytes(first, end);
+            index += end - first;
+        }
+        return null;
+    }
+
     /// <summary>Maps a slice of an expert.</summary>
     /// <exception cref="ModelException">It is not held.</exception>
     public ExpertTile OpenTile(ExpertSlice slice)
     {
-        var entry = Find(slice.Layer, slice.Expert);
-        var run = entry is null ? -1 : FindRun(entry, slice);
-        if (run < 0)
-            throw new ModelException($"{Directory}: does not hold columns [{slice.Start}, {slice.End}) of layer {slice.Layer} expert {slice.Expert}; import that share here");
-        var offset = 0L;
-        for (var r = 0; r < run; r++)
-            offset += ExpertLayout.Bytes(entry!.FirstBlocks[r], entry.EndBlocks[r]);
         var (first, end) = ExpertLayout.BlockRange(slice.Start, slice.End);
-        offset += ExpertLayout.Bytes(entry!.FirstBlocks[run], first);
-        return new ExpertTile(ExpertLayout, slice, FilePath(entry.File), entry.File.Bytes, offset, first, end);
+        if (!Holds(slice))
+            throw new ModelException($"{Directory}: does not hold columns [{slice.Start}, {slice.End}) of layer {slice.Layer} expert {slice.Expert}; import that share here");
+        return OpenTile(FindBlock(new BlockId(slice.Layer, slice.Expert, first))!.Value, end);
     }
+
+    /// <summary>Maps consecutive blocks of one expert, which follow one another in their file.</summary>
+    /// <param name="first">The first of them, in any file.</param>
+    /// <param name="endBlock">One past the last.</param>
+    /// <exception cref="ModelException">The file cannot be read, or has another length.</exception>
+    public ExpertTile OpenTile(StoredBlock first, int endBlock) => new(
+        ExpertLayout, ExpertLayout.Slice(first.Id.Layer, first.Id.Expert, first.Id.Block, endBlock), first.Path, first.FileBytes, first.Offset, first.Id.Block, endBlock);
 
     public void Dispose()
     {

@@ -11,6 +11,7 @@ internal sealed unsafe class WeightRange : IDisposable
 {
     private const int ChunkBytes = 32 << 20;
     private readonly MappedFile _file;
+    private readonly string _path;
     private readonly long _offset;
     private NativeBuffer<byte>? _copy;
     private bool _locked;
@@ -22,7 +23,7 @@ internal sealed unsafe class WeightRange : IDisposable
     /// <exception cref="ModelException">The file cannot be read, or has another length.</exception>
     public WeightRange(string path, long fileBytes, long offset, long length)
     {
-        (_offset, Length) = (offset, length);
+        (_path, _offset, Length) = (path, offset, length);
         _file = MappedFile.Open(path);
         if (_file.Length == fileBytes && offset >= 0 && length <= fileBytes - offset)
             return;
@@ -33,6 +34,16 @@ internal sealed unsafe class WeightRange : IDisposable
     public long Length { get; }
 
     public byte* Start => _copy is null ? _file.Start + _offset : _copy.Pointer;
+
+    /// <summary>Gives the memory of a part back, which must not be read any more.</summary>
+    /// <param name="offset">From <see cref="Start"/>, in bytes.</param>
+    /// <param name="length">Bytes.</param>
+    public void GiveBack(long offset, long length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length - offset);
+        PageAdvice.Discard(Start + offset, length);
+    }
 
     /// <summary>Reads everything once, so that the first token does not wait for the disk.</summary>
     /// <exception cref="ModelException">The file changed or cannot be read.</exception>
@@ -51,6 +62,7 @@ internal sealed unsafe class WeightRange : IDisposable
     {
         if (_locked)
             LockedMemory.Unlock(Start, Length);
+        _locked = false;
         _copy?.Dispose();
         _file.Dispose();
     }
@@ -60,12 +72,12 @@ internal sealed unsafe class WeightRange : IDisposable
         var copy = new NativeBuffer<byte>(Length);
         try
         {
-            using var handle = File.OpenHandle(_file.Path, options: FileOptions.SequentialScan);
+            using var handle = File.OpenHandle(_path, options: FileOptions.SequentialScan);
             for (long done = 0; done < Length;)
             {
                 var read = RandomAccess.Read(handle, copy.Slice(done, (int)Math.Min(ChunkBytes, Length - done)), _offset + done);
                 if (read == 0)
-                    throw new ModelException($"{_file.Path}: ended while it was read");
+                    throw new ModelException($"{_path}: ended while it was read");
                 done += read;
             }
         }
@@ -73,16 +85,18 @@ internal sealed unsafe class WeightRange : IDisposable
         {
             copy.Dispose();
             if (e is IOException or UnauthorizedAccessException)
-                throw new ModelException($"{_file.Path}: cannot be read: {Printable.OneLine(e.Message)}", e);
+                throw new ModelException($"{_path}: cannot be read: {Printable.OneLine(e.Message)}", e);
             throw;
         }
         _copy = copy;
+        // A worker may hold thousands of ranges: without this each would keep a file open and mapped.
+        _file.Dispose();
     }
 
     private void Lock()
     {
         if (!LockedMemory.TryLock(Start, Length, out var problem))
-            throw new ResourceException($"{_file.Path}: {Length} bytes cannot be locked in memory ({problem}); raise the limit (ulimit -l, or LimitMEMLOCK= of the service) or leave out --lock-memory");
+            throw new ResourceException($"{_path}: {Length} bytes cannot be locked in memory ({problem}); raise the limit (ulimit -l, or LimitMEMLOCK= of the service) or leave out --lock-memory");
         _locked = true;
     }
 }

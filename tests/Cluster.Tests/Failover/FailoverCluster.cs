@@ -64,7 +64,7 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
     {
         var link = Session.WorkerPool!.Links[worker];
         var reached = new TaskCompletionSource();
-        Session.WorkerPool.Changed += changed =>
+        Session.WorkerPool.Changed += (changed, _) =>
         {
             if (changed == link && link.IsReady == ready)
                 reached.TrySetResult();

@@ -139,7 +139,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     private static async Task AllGoneAsync(int[] workers)
     {
         Assert.NotEmpty(workers);
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         foreach (var id in workers)
             try
             {

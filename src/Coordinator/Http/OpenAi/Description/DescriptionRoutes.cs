@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Grok1Cluster.Coordinator.Http.OpenAi.Chat;
 using Grok1Cluster.Coordinator.Http.OpenAi.Completions;
+using Grok1Cluster.Coordinator.Http.Operations;
 using Grok1Cluster.Coordinator.Http.Requests;
 using Grok1Cluster.Coordinator.Http.Tokens;
 using Microsoft.AspNetCore.Builder;
@@ -39,6 +40,10 @@ internal static class DescriptionRoutes
             ["/cluster/workers"] = Get("Workers and what they hold."),
             ["/cluster/plan"] = Get("Which worker holds which bundles."),
             ["/cluster/experts"] = Get("Tokens that each expert of each layer was given."),
+            ["/cluster/move"] = Post("Gives a bundle to another worker, while it serves.", OperationRoutes.MoveFields, "layer", "from", "to"),
+            ["/cluster/drain"] = Post("Gives what a worker holds to others, and ends it.", OperationRoutes.DrainFields, "worker"),
+            ["/cluster/join"] = Post("Takes a worker in and gives it its part.", OperationRoutes.JoinFields, "address"),
+            ["/cluster/rebalance"] = Post("Makes the plan anew for the workers that are connected.", []),
             ["/health/live"] = Get("Whether the process runs."),
             ["/health/ready"] = Get("Whether requests are taken."),
         },

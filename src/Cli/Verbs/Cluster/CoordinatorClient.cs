@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Security.Authentication;
+using System.Text.Json;
+using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Coordinator.Dashboard;
+
+namespace Grok1Cluster.Cli.Verbs.Cluster;
+
+/// <summary>How to reach a coordinator that runs.</summary>
+internal sealed class CoordinatorFlags
+{
+    private readonly SettingOption<string?> _url = new("--url", "top:url", TextFormats.HttpUrl, "http://127.0.0.1:8080", "the coordinator; with --admin-port, that port");
+    private readonly SettingOption<string?> _key = new("--api-key", "top:api_key", TextFormats.Secret, null, "its key, where it asks for one");
+
+    public void AddTo(Command command)
+    {
+        command.Add(_url);
+        command.Add(_key);
+    }
+
+    public CoordinatorClient Open(VerbContext context) => new(new Uri(context.Get(_url)!), context.Get(_key));
+}
+
+/// <summary>A coordinator's routes below <c>/cluster</c>.</summary>
+internal sealed class CoordinatorClient : IDisposable
+{
+    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    private readonly HttpClient _client;
+
+    public CoordinatorClient(Uri url, string? key)
+    {
+        _client = new HttpClient { BaseAddress = url, Timeout = Timeout.InfiniteTimeSpan };
+        if (key is not null)
+            _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+    }
+
+    /// <exception cref="AuthenticationException">It asks for a key.</exception>
+    /// <exception cref="HttpRequestException">It cannot be reached, or has no cluster.</exception>
+    public async Task<ClusterStatus> StatusAsync(CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(TimeSpan.FromSeconds(10));
+        using var response = await _client.GetAsync("/cluster/status", limit.Token);
+        await CheckAsync(response, limit.Token);
+        return await response.Content.ReadFromJsonAsync<ClusterStatus>(Json, limit.Token) ?? throw new JsonException("the coordinator sent null");
+    }
+
+    /// <summary>Asks for a change of the cluster and follows it to its end.</summary>
+    /// <param name="path">Below <c>/cluster/</c>.</param>
+    /// <param name="body">JSON.</param>
+    /// <param name="progress">Told of every step.</param>
+    /// <exception cref="ClusterChangeException">It was not made; the coordinator says why.</exception>
+    public async Task<ClusterStep> ChangeAsync(string path, string body, Action<ClusterStep> progress, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"/cluster/{path}") { Content = new StringContent(body, MediaTypeHeaderValue.Parse("application/json")) };
+        using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        await CheckAsync(response, cancellation);
+        using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
+        ClusterStep? last = null;
+        while (await lines.ReadLineAsync(cancellation) is { } line)
+        {
+            using var document = JsonDocument.Parse(line);
+            if (document.RootElement.TryGetProperty("error", out var error))
+                throw new ClusterChangeException(error.GetProperty("message").GetString()!);
+            progress(last = document.Deserialize<ClusterStep>(Json)!);
+        }
+        return last is { Phase: "done" } ? last : throw new ClusterChangeException("the coordinator ended the answer in the middle; look at `grok1 cluster status`");
+    }
+
+    public void Dispose() => _client.Dispose();
+
+    private async Task CheckAsync(HttpResponseMessage response, CancellationToken cancellation)
+    {
+        if (response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
+            throw new AuthenticationException($"{_client.BaseAddress} asks for a key; give it with --api-key");
+        if (response.IsSuccessStatusCode)
+            return;
+        using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellation));
+        throw new ClusterChangeException(document.RootElement.TryGetProperty("error", out var error)
+            ? error.GetProperty("message").GetString()!
+            : $"{_client.BaseAddress} answered {(int)response.StatusCode}");
+    }
+}
+
+/// <summary>A step of a change, as the coordinator tells it.</summary>
+/// <param name="Phase">holding, switching, releasing or done.</param>
+internal sealed record ClusterStep(string Operation, string Phase, long DoneBytes, long TotalBytes);

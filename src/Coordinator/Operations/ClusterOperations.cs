@@ -1,0 +1,131 @@
+using Grok1Cluster.Cluster.Membership;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Grpc;
+
+namespace Grok1Cluster.Coordinator.Operations;
+
+/// <summary>
+/// Changes of a running cluster. Each is the same three steps: workers bring into memory what the next plan gives them, beside
+/// what they hold; the plan is exchanged, and every coordinator finishes its calls by the old one; workers let go of the rest.
+/// So every call finds its tiles at every moment. One change at a time, over all coordinators. Thread-safe.
+/// </summary>
+public sealed class ClusterOperations
+{
+    private readonly IMembership _membership;
+    private readonly MemberWatch _watch;
+    private readonly WorkerPool _pool;
+    private readonly WeightMovement _weights;
+    private readonly PlanMaker _plans;
+    private readonly CancellationToken _closing;
+
+    internal ClusterOperations(IMembership membership, MemberWatch watch, WorkerPool pool, WeightMovement weights, PlanMaker plans, CancellationToken closing) =>
+        (_membership, _watch, _pool, _weights, _plans, _closing) = (membership, watch, pool, weights, plans, closing);
+
+    /// <summary>The change under way, or the last one; null: there was none.</summary>
+    public OperationProgress? Progress { get; private set; }
+
+    /// <summary>A worker is about to be told to end for good.</summary>
+    public event Action<string>? Leaving;
+
+    /// <summary>The same plan with one bundle at another worker, copied while calls go on.</summary>
+    /// <param name="bundle">Its place among the bundles of the layer.</param>
+    /// <exception cref="OperationException">It was not moved.</exception>
+    public Task MoveAsync(int layer, int bundle, string from, string to, Action<OperationProgress> progress) =>
+        ChangeAsync($"move layer {layer} bundle {bundle} from {from} to {to}", plan => PlanChanges.Move(plan, layer, bundle, from, to), progress);
+
+    /// <summary>Another plan, which may cut the experts elsewhere.</summary>
+    /// <param name="json">As <see cref="PlanJson"/> has it; the epoch in it does not count.</param>
+    /// <exception cref="OperationException">It does not hold.</exception>
+    public Task ApplyAsync(ReadOnlyMemory<byte> json, Action<OperationProgress> progress) =>
+        ChangeAsync("apply a plan", _ => _plans.Read(json.Span), progress);
+
+    /// <summary>The plan made anew for the workers that are connected.</summary>
+    /// <exception cref="OperationException">It does not hold.</exception>
+    public Task RebalanceAsync(Action<OperationProgress> progress) => ChangeAsync("rebalance", _ => _plans.Make(Connected()), progress);
+
+    /// <summary>Takes a worker in and gives it its part.</summary>
+    /// <param name="address">Its gRPC address.</param>
+    /// <exception cref="OperationException">It cannot be reached, or the plan does not hold.</exception>
+    public async Task JoinAsync(string address, Action<OperationProgress> progress)
+    {
+        try
+        {
+            await _watch.ConnectAsync(address, _closing);
+            await _membership.AddWorkerAsync(address, _closing);
+        }
+        catch (Exception e) when (e is RpcException or MembershipException)
+        {
+            throw new OperationException($"the worker at {address} cannot join: {(e as RpcException)?.Status.Message ?? e.Message}", e);
+        }
+        await RebalanceAsync(progress);
+    }
+
+    /// <summary>Gives what a worker holds to others, and ends it.</summary>
+    /// <exception cref="OperationException">It was not drained.</exception>
+    public async Task DrainAsync(string worker, Action<OperationProgress> progress)
+    {
+        if (_pool.Find(worker) is not { } link)
+            throw new OperationException($"there is no worker {worker}; there are {string.Join(", ", _pool.Links.Select(other => other.Id))}");
+        var address = link.Connection.Address;
+        await ChangeAsync($"drain {worker}", plan => PlanChanges.Without(plan, worker, _plans.Capacities(Connected()), _plans.BytesPerColumn), progress);
+        Leaving?.Invoke(worker);
+        try
+        {
+            if (link.IsReady)
+                await link.Connection.LeaveAsync(_closing);
+        }
+        catch (RpcException)
+        {
+            // It is gone already.
+        }
+        await _membership.RemoveWorkerAsync(address, _closing);
+        await _pool.RemoveAsync(link);
+    }
+
+    private IReadOnlyList<WorkerConnection> Connected() => [.. _pool.Links.Where(link => link.IsReady).Select(link => link.Connection).OrderBy(worker => worker.Id, StringComparer.Ordinal)];
+
+    private async Task ChangeAsync(string operation, Func<Plan, Plan> change, Action<OperationProgress> progress)
+    {
+        try
+        {
+            await using var held = await _membership.LockAsync(operation, _closing);
+            var before = _membership.Plan ?? throw new OperationException("the cluster has no plan yet; wait until it is ready");
+            var next = change(before.Plan) with { Epoch = before.Plan.Epoch + 1 };
+            await ExchangeAsync(operation, before, next, Report);
+        }
+        catch (Exception e) when (e is MembershipException or PlanException)
+        {
+            throw new OperationException($"{operation}: {e.Message}", e);
+        }
+
+        void Report(OperationProgress at)
+        {
+            Progress = at;
+            progress(at);
+        }
+    }
+
+    private async Task ExchangeAsync(string operation, PlanRecord before, Plan next, Action<OperationProgress> report)
+    {
+        var total = 0L;
+        try
+        {
+            await _weights.HoldAsync(next, (done, all) => report(new OperationProgress(operation, OperationPhase.Holding, done, total = all)), _closing);
+            report(new OperationProgress(operation, OperationPhase.Switching, total, total));
+            if (!await _membership.TrySetPlanAsync(next, before, _closing))
+                throw new OperationException($"{operation}: the plan was changed by somebody else meanwhile; look at it, then try again");
+        }
+        catch
+        {
+            // What was brought in for the plan that did not come.
+            await _weights.ReleaseAsync(next, before.Plan, _closing);
+            throw;
+        }
+        await _watch.WaitForPlanAsync(next.Epoch, _closing);
+        await _membership.WaitForAcknowledgementsAsync(next.Epoch, _closing);
+        report(new OperationProgress(operation, OperationPhase.Releasing, total, total));
+        await _weights.ReleaseAsync(before.Plan, next, _closing);
+        report(new OperationProgress(operation, OperationPhase.Done, total, total));
+    }
+}

@@ -1,0 +1,237 @@
+using Grok1Cluster.Cluster.Membership;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Dispatch;
+using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Grpc;
+
+namespace Grok1Cluster.Coordinator.Operations;
+
+/// <summary>
+/// Keeps a coordinator in step with its cluster: takes over the plans that were agreed on, connects workers that appear, lets
+/// those go that left, and has workers hold what the plan gives them, also after they came back with nothing.
+/// </summary>
+internal sealed class MemberWatch : IAsyncDisposable
+{
+    /// <summary>How long a worker that could not be reached or could not hold its share is left alone.</summary>
+    private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    private readonly IMembership _membership;
+    private readonly WorkerPool _pool;
+    private readonly RemoteExpertDispatcher _dispatcher;
+    private readonly ShareBlocks _blocks;
+    private readonly WeightMovement _weights;
+    private readonly string _fingerprint;
+    private readonly Action<string> _note;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly SemaphoreSlim _news = new(0);
+    private readonly Lock _gate = new();
+    private readonly List<(long Epoch, TaskCompletionSource Kept)> _waits = [];
+    private readonly HashSet<string> _told = [];
+    private readonly HashSet<string> _filling = [];
+    private readonly Task _running;
+    private long _keptEpoch;
+
+    /// <param name="membership">What is agreed on; not disposed.</param>
+    /// <param name="pool">Follows it; not disposed.</param>
+    /// <param name="dispatcher">Knows which plans calls are under way by.</param>
+    /// <param name="blocks">What each worker should hold.</param>
+    /// <param name="weights">Has them hold it.</param>
+    /// <param name="fingerprint">The model's.</param>
+    /// <param name="note">Told what a person should know.</param>
+    public MemberWatch(IMembership membership, WorkerPool pool, RemoteExpertDispatcher dispatcher, ShareBlocks blocks, WeightMovement weights, string fingerprint, Action<string> note)
+    {
+        (_membership, _pool, _dispatcher, _blocks, _weights, _fingerprint, _note) = (membership, pool, dispatcher, blocks, weights, fingerprint, note);
+        _keptEpoch = pool.Plan.Epoch;
+        membership.Changed += Look;
+        pool.Changed += OnWorkerChanged;
+        _running = RunAsync();
+    }
+
+    /// <summary>A worker that no plan names is connected: somebody may give it a part.</summary>
+    public event Action<WorkerLink>? Arrived;
+
+    /// <summary>Completes when this coordinator makes its calls by a plan of this epoch or a later one, and none by an earlier one is under way.</summary>
+    public Task WaitForPlanAsync(long epoch, CancellationToken cancel)
+    {
+        lock (_gate)
+        {
+            if (_keptEpoch >= epoch)
+                return Task.CompletedTask;
+            var kept = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waits.Add((epoch, kept));
+            return kept.Task.WaitAsync(cancel);
+        }
+    }
+
+    /// <summary>Takes a worker into the pool.</summary>
+    /// <exception cref="RpcException">It cannot be reached.</exception>
+    /// <exception cref="MembershipException">It has other weights, or the id of another worker.</exception>
+    public async Task ConnectAsync(string address, CancellationToken cancel)
+    {
+        if (_pool.Links.Any(link => link.Connection.Address == address))
+            return;
+        var connection = await WorkerConnection.ConnectAsync(address, cancel);
+        var refusal = connection.Description.Fingerprint != _fingerprint ? $"worker {connection.Id} at {address} has the weights of another model"
+            : _pool.Find(connection.Id) is { IsReady: true } other ? $"the workers at {other.Connection.Address} and {address} both call themselves {connection.Id}; give each its own --id"
+            : null;
+        if (refusal is not null)
+        {
+            await connection.DisposeAsync();
+            throw new MembershipException(refusal);
+        }
+        if (_pool.Find(connection.Id) is { } lost)
+        {
+            // The same worker, started again at another address.
+            await connection.DisposeAsync();
+            lost.SetAddress(address);
+            return;
+        }
+        _pool.Add(connection);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _membership.Changed -= Look;
+        _pool.Changed -= OnWorkerChanged;
+        await _closing.CancelAsync();
+        await _running;
+        _closing.Dispose();
+    }
+
+    private void Look() => _news.Release();
+
+    private void OnWorkerChanged(WorkerLink link, WorkerChange change)
+    {
+        if (change is WorkerChange.Lost or WorkerChange.Back or WorkerChange.Joined)
+            Look();
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            for (var again = false; ; )
+            {
+                // Everything that is news by now is looked at once.
+                await _news.WaitAsync(again ? RetryPause : Timeout.InfiniteTimeSpan, _closing.Token);
+                while (_news.Wait(0, CancellationToken.None))
+                {
+                }
+                await FollowPlanAsync();
+                again = !await FollowWorkersAsync();
+                again |= Fill();
+            }
+        }
+        catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+        {
+            // Disposed.
+        }
+    }
+
+    private async Task FollowPlanAsync()
+    {
+        if (_membership.Plan?.Plan is not { } plan || plan.Epoch <= _pool.Plan.Epoch)
+            return;
+        _pool.SetPlan(plan);
+        await _dispatcher.WaitUntilKeptAsync(plan, _closing.Token);
+        lock (_gate)
+        {
+            _keptEpoch = plan.Epoch;
+            foreach (var (_, kept) in _waits.Where(wait => wait.Epoch <= _keptEpoch))
+                kept.TrySetResult();
+            _waits.RemoveAll(wait => wait.Epoch <= _keptEpoch);
+        }
+        try
+        {
+            await _membership.AcknowledgeAsync(plan.Epoch, _closing.Token);
+        }
+        catch (MembershipException e)
+        {
+            Tell($"plan {plan.Epoch} holds here, but the others were not told: {e.Message}");
+        }
+    }
+
+    /// <returns>False when somebody could not be reached.</returns>
+    private async Task<bool> FollowWorkersAsync()
+    {
+        var all = true;
+        var members = _membership.Workers;
+        foreach (var member in members)
+        {
+            if (member.Leaving)
+                continue;
+            if (member.Id is { } id && _pool.Find(id) is { } known)
+            {
+                if (!known.IsReady)
+                    known.SetAddress(member.Address);
+                continue;
+            }
+            try
+            {
+                await ConnectAsync(member.Address, _closing.Token);
+            }
+            catch (Exception e) when (e is RpcException or MembershipException)
+            {
+                all = false;
+                Tell($"the worker at {member.Address} cannot be used: {(e as RpcException)?.Status.Message ?? e.Message}");
+            }
+        }
+        foreach (var link in _pool.Links)
+            if (!link.IsReady && !members.Any(member => member.Id == link.Id || member.Address == link.Connection.Address) && !_pool.Plan.HoldingWorkers().Contains(link.Id))
+                await _pool.RemoveAsync(link);
+        return all;
+    }
+
+    /// <summary>Has everybody who is there hold what the plan gives it, each at its own pace.</summary>
+    /// <returns>Whether somebody is at it, or could not.</returns>
+    private bool Fill()
+    {
+        var plan = _pool.Plan;
+        var busy = false;
+        foreach (var link in _pool.Links)
+        {
+            if (!link.IsReady)
+                continue;
+            if (!plan.HoldingWorkers().Contains(link.Id))
+                Arrived?.Invoke(link);
+            if (_blocks.Missing(plan, link.Connection).Concat(ColdBlocks(plan, link)).ToList() is not { Count: > 0 } missing)
+                continue;
+            busy = true;
+            lock (_gate)
+                if (!_filling.Add(link.Id))
+                    continue;
+            _ = FillAsync(link, missing);
+        }
+        return busy;
+    }
+
+    /// <summary>What a worker has on disk for others, who are lost.</summary>
+    private IEnumerable<BlockRange> ColdBlocks(Plan plan, WorkerLink worker) => plan.Bundles
+        .Where(bundle => bundle.Cold.Contains(worker.Id) && !bundle.Workers.Any(id => _pool.Find(id)?.For(bundle, plan) is not null))
+        .SelectMany(bundle => _blocks.Missing(_blocks.Of(bundle, plan), worker.Connection));
+
+    private async Task FillAsync(WorkerLink link, IReadOnlyList<BlockRange> missing)
+    {
+        try
+        {
+            await _weights.HoldAsync(link, missing, _ => { }, _closing.Token);
+        }
+        catch (Exception e) when (e is OperationException or OperationCanceledException or ObjectDisposedException)
+        {
+            if (!_closing.IsCancellationRequested)
+                Tell($"{e.Message}; it is asked again");
+        }
+        finally
+        {
+            lock (_gate)
+                _filling.Remove(link.Id);
+        }
+    }
+
+    /// <summary>Each thing once, however often it is tried.</summary>
+    private void Tell(string what)
+    {
+        if (_told.Add(what))
+            _note(what);
+    }
+}

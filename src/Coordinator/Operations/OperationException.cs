@@ -1,0 +1,4 @@
+namespace Grok1Cluster.Coordinator.Operations;
+
+/// <summary>A change of the cluster was not made, or not to its end; the message says what, why and what to do.</summary>
+public sealed class OperationException(string message, Exception? inner = null) : Exception(message, inner);

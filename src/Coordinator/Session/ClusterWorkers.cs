@@ -1,0 +1,215 @@
+using Grok1Cluster.Cluster.Membership;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Coordinator.Dispatch;
+using Grok1Cluster.Coordinator.Local;
+using Grok1Cluster.Coordinator.Operations;
+using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+
+namespace Grok1Cluster.Coordinator.Session;
+
+/// <summary>
+/// The experts of a model in worker processes: who is a member, who is connected, which plan holds, how calls are made, and how
+/// all of it is changed. What it started it stops.
+/// </summary>
+public sealed class ClusterWorkers : IAsyncDisposable
+{
+    /// <summary>Spinning for an answer is for machines of their own; beside local workers it takes their cores.</summary>
+    private static readonly TimeSpan DispatchSpin = TimeSpan.FromMicroseconds(50);
+
+    private readonly Stack<IAsyncDisposable> _owned = new();
+    private readonly CancellationTokenSource _closing = new();
+    private readonly ClusterSessionOptions _options;
+    private readonly ModelStore _store;
+    private readonly PlanMaker _plans;
+    private readonly Action<string> _note;
+
+    private ClusterWorkers(ClusterSessionOptions options, ModelStore store, Action<string> note) =>
+        (_options, _store, _plans, _note) = (options, store, new PlanMaker(options, store), note);
+
+    /// <summary>Worker processes that were started here; null when there are none.</summary>
+    public LocalWorkers? Local { get; private set; }
+
+    public IMembership Membership { get; private set; } = null!;
+
+    public WorkerPool Pool { get; private set; } = null!;
+
+    public RemoteExpertDispatcher Dispatcher { get; private set; } = null!;
+
+    public ClusterOperations Operations { get; private set; } = null!;
+
+    /// <summary>Starts or connects to workers, agrees on a plan, and has them hold it.</summary>
+    /// <param name="options">Which workers, which plan.</param>
+    /// <param name="store">The model; not disposed.</param>
+    /// <param name="pool">Adds replies; not disposed.</param>
+    /// <param name="depth">Told how long calls take; null: nobody is.</param>
+    /// <param name="note">Told what a person should know.</param>
+    /// <param name="cancel">Gives up; nothing is left behind.</param>
+    /// <inheritdoc cref="ClusterSession.StartAsync" path="/exception"/>
+    public static async Task<ClusterWorkers> StartAsync(
+        ClusterSessionOptions options, ModelStore store, ComputePool pool, PipelineDepth? depth, Action<string> note, CancellationToken cancel)
+    {
+        var workers = new ClusterWorkers(options, store, note);
+        try
+        {
+            await workers.StartAsync(pool, depth, cancel);
+            return workers;
+        }
+        catch
+        {
+            await workers.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        while (_owned.TryPop(out var item))
+            await item.DisposeAsync();
+        _closing.Dispose();
+    }
+
+    private async Task StartAsync(ComputePool pool, PipelineDepth? depth, CancellationToken cancel)
+    {
+        Membership = Own(await OpenMembershipAsync(cancel));
+        var connections = new List<WorkerConnection>();
+        try
+        {
+            await ConnectAsync(connections, cancel);
+            Pool = Own(new WorkerPool(await AgreeOnPlanAsync(connections, cancel), _store.Manifest.Fingerprint, connections));
+        }
+        catch
+        {
+            foreach (var connection in connections)
+                await connection.DisposeAsync();
+            throw;
+        }
+        Dispatcher = Own(new RemoteExpertDispatcher(
+            _plans.Geometry, Pool, _store.Manifest.Fingerprint, _store.Config, pool, Local is null ? DispatchSpin : TimeSpan.Zero, _options.LostWorkerTimeout)
+        {
+            Depth = depth,
+        });
+        var blocks = new ShareBlocks(_store, _plans.Geometry);
+        var weights = new WeightMovement(Pool, blocks, _options.Operations with { Fingerprint = _store.Manifest.Fingerprint });
+        if (_options.OpenMembership is null)
+            await HoldAllAsync(weights, cancel);
+        var watch = Own(new MemberWatch(Membership, Pool, Dispatcher, blocks, weights, _store.Manifest.Fingerprint, _note));
+        Operations = new ClusterOperations(Membership, watch, Pool, weights, _plans, _closing.Token);
+        if (Local is { } local)
+        {
+            Operations.Leaving += local.Forget;
+            local.Supervise(ready => Pool.SetAddress(ready.Id, ready.Address));
+        }
+        else if (_options.OpenMembership is not null && _options.Plan.Kind != PlanKind.File)
+            _ = Own(new Arrivals(watch, Operations, _note));
+    }
+
+    private async Task<IMembership> OpenMembershipAsync(CancellationToken cancel)
+    {
+        if (_options.OpenMembership is { } open)
+            return await open(_plans.Geometry, cancel);
+        if (_options.WorkerAddresses.Count > 0)
+            return new StaticMembership(_options.WorkerAddresses);
+        var plan = _plans.MakeLocal(WorkerIds.Numbered(_options.Workers));
+        Local = Own(await LocalWorkers.StartAsync(_options, plan, _options.Threads ?? Environment.ProcessorCount, _note, cancel));
+        var membership = new StaticMembership(Local.Ready.Select(worker => worker.Address));
+        await membership.TrySetPlanAsync(plan, null, cancel);
+        return membership;
+    }
+
+    /// <summary>Everybody of a list that was given; of workers that register themselves, as many as are waited for.</summary>
+    private async Task ConnectAsync(List<WorkerConnection> connections, CancellationToken cancel)
+    {
+        while (true)
+        {
+            foreach (var member in Membership.Workers)
+                if (!member.Leaving && !connections.Exists(worker => worker.Address == member.Address))
+                    await ConnectAsync(member, connections, cancel);
+            if (_options.OpenMembership is null || connections.Count >= _options.LeastWorkers)
+                return;
+            _note($"{connections.Count} of {_options.LeastWorkers} workers are there; waiting for more");
+            await NewsAsync(cancel);
+        }
+    }
+
+    private async Task ConnectAsync(WorkerMember member, List<WorkerConnection> connections, CancellationToken cancel)
+    {
+        try
+        {
+            var worker = await WorkerConnection.ConnectAsync(member.Address, cancel);
+            connections.Add(worker);
+            if (connections.Find(other => other != worker && other.Id == worker.Id) is { } other)
+                throw new PlanException($"workers at {other.Address} and {worker.Address}", [$"both call themselves {worker.Id}; give each its own --id"]);
+            WorkerCoverage.CheckWeights(_store, worker);
+        }
+        catch (RpcException e)
+        {
+            var message = $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
+            if (_options.OpenMembership is null)
+                throw new DispatchException(message, e);
+            _note(message);
+        }
+    }
+
+    /// <summary>The plan that the cluster has; where there is none, one for those who are connected.</summary>
+    private async Task<Plan> AgreeOnPlanAsync(IReadOnlyList<WorkerConnection> connections, CancellationToken cancel)
+    {
+        while (Membership.Plan is null)
+        {
+            var plan = _plans.Make([.. connections.OrderBy(worker => worker.Id, StringComparer.Ordinal)]);
+            if (!await Membership.TrySetPlanAsync(plan, null, cancel) && Membership.Plan is null)
+                await NewsAsync(cancel);
+        }
+        var agreed = Membership.Plan.Plan;
+        var idle = connections.Count(worker => !agreed.HoldingWorkers().Contains(worker.Id));
+        if (idle > 0)
+            _note($"{idle} of {connections.Count} workers hold nothing: there are not more pieces");
+        await Membership.AcknowledgeAsync(agreed.Epoch, cancel);
+        return agreed;
+    }
+
+    /// <summary>Workers that were named are there, so each must hold its share before anything is served.</summary>
+    private async Task HoldAllAsync(WeightMovement weights, CancellationToken cancel)
+    {
+        try
+        {
+            await weights.HoldAsync(Pool.Plan, (_, _) => { }, cancel);
+        }
+        catch (OperationException e)
+        {
+            _note(e.Message);
+        }
+        WorkerCoverage.Check(Pool.Plan, [.. Pool.Links.Select(link => link.Connection)]);
+    }
+
+    /// <summary>Completes when something about the members changed, or after a second.</summary>
+    private async Task NewsAsync(CancellationToken cancel)
+    {
+        var news = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Tell() => news.TrySetResult();
+        Membership.Changed += Tell;
+        try
+        {
+            await news.Task.WaitAsync(TimeSpan.FromSeconds(1), cancel);
+        }
+        catch (TimeoutException)
+        {
+            // A worker that could not be reached is tried again.
+        }
+        finally
+        {
+            Membership.Changed -= Tell;
+        }
+    }
+
+    private T Own<T>(T item) where T : IAsyncDisposable
+    {
+        _owned.Push(item);
+        return item;
+    }
+}

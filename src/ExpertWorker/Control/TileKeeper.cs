@@ -1,0 +1,151 @@
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+using Grok1Cluster.Weights;
+
+namespace Grok1Cluster.ExpertWorker.Control;
+
+/// <summary>
+/// Changes what a worker holds while it computes. New tiles are read by a thread of low priority and shown to the computing
+/// thread when they are complete; old ones are freed when the last call that may use them was answered. Thread-safe.
+/// </summary>
+internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, WeightMemory memory, long? memoryLimit, CallEpochs calls)
+{
+    private readonly SemaphoreSlim _holding = new(1);
+    private readonly SemaphoreSlim _releasing = new(1);
+    private readonly Lock _changing = new();
+
+    /// <summary>Most bytes of weights that this worker may hold, by its limit or by what the machine had when it started.</summary>
+    public long MemoryBytes { get; } = memoryLimit ?? MemoryBudget.Available();
+
+    /// <summary>Holds more, at the worker's start: reads as fast as the disk gives.</summary>
+    /// <param name="wanted">What.</param>
+    /// <param name="preload">Whether every page is read; else the files are mapped and no more.</param>
+    /// <param name="loaded">Told of the bytes of each run, by several threads.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <exception cref="ModelException">The store lacks a block, or cannot be read.</exception>
+    /// <exception cref="ResourceException">They do not fit into memory.</exception>
+    public void HoldFirst(WantedTiles wanted, bool preload, Action<long>? loaded, CancellationToken cancel)
+    {
+        var blocks = wanted.Blocks.ToArray();
+        CheckMemory(blocks);
+        Take(wanted, blocks, runs =>
+        {
+            if (preload)
+                WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), loaded, cancel);
+        });
+    }
+
+    /// <summary>Holds more, while calls run. What is held already is left alone.</summary>
+    /// <exception cref="ModelException">A block is not on this machine, or cannot be read.</exception>
+    /// <exception cref="ResourceException">They do not fit into memory, or onto the disk.</exception>
+    /// <exception cref="RpcException">Another call released some of them meanwhile.</exception>
+    public async Task HoldAsync(WantedTiles wanted, HoldState state, CancellationToken cancel)
+    {
+        state.Total = wanted.Blocks.Sum(Bytes);
+        await _holding.WaitAsync(cancel);
+        try
+        {
+            var blocks = wanted.Blocks.Where(block => !tiles.Holds(block)).ToArray();
+            CheckMemory(blocks);
+            state.AddDone(state.Total - blocks.Sum(Bytes));
+            await BackgroundThread.Run(() => Take(wanted, blocks, runs =>
+            {
+                var how = memory.For(tiles.Bytes + runs.Sum(run => run.Bytes));
+                foreach (var run in runs)
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    run.Load(how);
+                    state.AddDone(run.Bytes);
+                }
+            }));
+            if (!wanted.Blocks.All(tiles.Holds))
+                throw new RpcException(GrpcStatusCode.Aborted, "some of these blocks were released while others were loaded; ask again");
+        }
+        finally
+        {
+            _holding.Release();
+        }
+    }
+
+    /// <summary>
+    /// Lets go of blocks. Calls that came before are answered with them; then no call finds them any more; and when the last
+    /// call that did is answered, their memory goes back to the system. Goes on where the caller does not wait for it.
+    /// </summary>
+    public async Task ReleaseAsync(IReadOnlyCollection<BlockRange> ranges)
+    {
+        await _releasing.WaitAsync();
+        try
+        {
+            await calls.WhenAnsweredAsync();
+            DroppedBlocks dropped;
+            lock (_changing)
+                dropped = tiles.Remove(ranges);
+            await calls.WhenAnsweredAsync();
+            dropped.Free();
+        }
+        finally
+        {
+            _releasing.Release();
+        }
+    }
+
+    /// <summary>Opens blocks, brings them into memory, and holds them if all of that went well.</summary>
+    private void Take(WantedTiles wanted, IReadOnlyList<BlockId> blocks, Action<IReadOnlyList<ExpertTile>> load)
+    {
+        var runs = new List<ExpertTile>();
+        try
+        {
+            Open(blocks, wanted.Sha256, runs);
+            load(runs);
+        }
+        catch
+        {
+            foreach (var run in runs)
+                run.Dispose();
+            throw;
+        }
+        var taken = blocks.ToHashSet();
+        lock (_changing)
+            tiles.Add(runs, wanted.Ranges.SelectMany(range => Slices(range, taken)));
+    }
+
+    /// <summary>Blocks that follow one another in a file share one piece of memory.</summary>
+    private void Open(IReadOnlyList<BlockId> blocks, IReadOnlyDictionary<BlockId, string> sha256, List<ExpertTile> runs)
+    {
+        var found = blocks.Select(block => local.Find(block, sha256.GetValueOrDefault(block)) ?? throw NotHere(block)).ToArray();
+        for (int start = 0, next; start < found.Length; start = next)
+        {
+            for (next = start + 1; next < found.Length && found[next - 1].IsFollowedBy(found[next]); next++)
+            {
+            }
+            runs.Add(tiles.Model.OpenTile(found[start], found[next - 1].Id.Block + 1));
+        }
+    }
+
+    /// <summary>The parts of a range that were taken now; each block goes to the first range that names it.</summary>
+    private IEnumerable<ExpertSlice> Slices(BlockRange range, HashSet<BlockId> taken)
+    {
+        var start = range.FirstBlock;
+        for (var block = start; block <= range.EndBlock; block++)
+            if (block == range.EndBlock || !taken.Remove(new BlockId(range.Layer, range.Expert, block)))
+            {
+                if (block > start)
+                    yield return tiles.Model.ExpertLayout.Slice(range.Layer, range.Expert, start, block);
+                start = block + 1;
+            }
+    }
+
+    private void CheckMemory(IEnumerable<BlockId> blocks)
+    {
+        var more = blocks.Sum(Bytes);
+        // What is held already is no longer available.
+        MemoryBudget.Check($"worker {id}", memoryLimit is null ? more : tiles.Bytes + more, memoryLimit);
+    }
+
+    private long Bytes(BlockId block) => tiles.Model.ExpertLayout.Blocks[block.Block].Bytes;
+
+    private ModelException NotHere(BlockId block) => new($"{tiles.Model.Directory}: does not hold {block}; import that share here");
+}
