@@ -97,6 +97,14 @@ public sealed class EtcdServer : IAsyncDisposable
     public Task PutAsync(string key, byte[] value) =>
         AskAsync("kv/put", new JsonObject { ["key"] = Base64(key), ["value"] = Convert.ToBase64String(value) });
 
+    /// <summary>As whoever dies the moment after does it: the keys end after a few seconds, all at once.</summary>
+    public async Task PutDyingAsync(params (string Key, string Value)[] entries)
+    {
+        var lease = await AskAsync("lease/grant", new JsonObject { ["TTL"] = 3 });
+        foreach (var (key, value) in entries)
+            await AskAsync("kv/put", new JsonObject { ["key"] = Base64(key), ["value"] = Base64(value), ["lease"] = lease["ID"]!.GetValue<string>() });
+    }
+
     public Task DeleteAsync(string key) => AskAsync("kv/deleterange", new JsonObject { ["key"] = Base64(key) });
 
     /// <summary>The value of a key; null: there is none.</summary>

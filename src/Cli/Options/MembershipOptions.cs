@@ -107,9 +107,14 @@ internal sealed record WorkerRegistrar(EtcdOptions Etcd, string? Advertise, Acti
 {
     private readonly string _instance = Guid.NewGuid().ToString("N");
 
-    /// <exception cref="MembershipException">etcd does not answer, or the id is another worker's.</exception>
+    /// <summary>Before the weights are loaded.</summary>
+    /// <exception cref="MembershipException">etcd does not answer.</exception>
+    public Task CheckAsync(string id, CancellationToken cancel) => EtcdRegistration.CheckAsync(Etcd, id, cancel);
+
+    /// <summary>When the worker is ready. If etcd has gone in the meantime it is waited for: the weights are loaded.</summary>
+    /// <exception cref="MembershipException">The id is another worker's.</exception>
     public Task<EtcdRegistration> RegisterAsync(ExpertWorkerHost worker, CancellationToken cancel) =>
-        EtcdRegistration.StartAsync(Etcd, Record(worker), Note, cancel);
+        EtcdRegistration.StartAsync(Etcd with { StartTimeout = Timeout.InfiniteTimeSpan }, Record(worker), Note, cancel);
 
     /// <summary>What a worker is now, to register or for <see cref="EtcdRegistration.Update"/>.</summary>
     public WorkerRecord Record(ExpertWorkerHost worker) => WorkerRecord.Of(worker.Describe(), Advertise ?? worker.Address.ToString(), _instance);

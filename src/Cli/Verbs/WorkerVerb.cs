@@ -44,6 +44,8 @@ internal static class WorkerVerb
             machine.Bind(context);
             // Whoever started a supervised worker knows it.
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
+            if (registrar is not null)
+                await registrar.CheckAsync(context.Get(id), cancellation);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),

@@ -5,7 +5,7 @@ namespace Grok1Cluster.Cluster.Membership.Etcd;
 /// <summary>The keys of one cluster, all below <c>/grok1/CLUSTER/</c>.</summary>
 internal sealed class EtcdKeys(string cluster)
 {
-    private const int LongestShown = 200;
+    private const int LongestShown = 300;
 
     public string Prefix { get; } = $"/grok1/{cluster}/";
 
@@ -24,7 +24,7 @@ internal sealed class EtcdKeys(string cluster)
     /// <summary>The first key after all that begin with a prefix of ASCII.</summary>
     public static ByteString EndOf(string prefix) => ByteString.CopyFromUtf8(prefix[..^1] + (char)(prefix[^1] + 1));
 
-    /// <summary>A key for a line on a terminal, whoever wrote it.</summary>
-    public static string Printable(string key) =>
-        string.Concat(key.Take(LongestShown).Select(c => c is >= ' ' and <= '~' ? c : '?'));
+    /// <summary>What somebody wrote into etcd, for a line on a terminal.</summary>
+    public static string Printable(string text) =>
+        string.Concat(text.Take(LongestShown).Select(c => c is >= ' ' and <= '~' ? c : '?'));
 }

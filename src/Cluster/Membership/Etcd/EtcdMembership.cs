@@ -59,7 +59,7 @@ public sealed class EtcdMembership : IMembership
         var membership = new EtcdMembership(options, new CoordinatorRecord(id, address, Epoch: 0, version), geometry, note);
         try
         {
-            await membership._session.StartAsync(options.StartTimeout + options.RefusalTime, cancel);
+            await membership._session.StartAsync(options.StartLimit, cancel);
             return membership;
         }
         catch

@@ -18,8 +18,8 @@ public sealed partial record EtcdOptions
     /// <summary>How long one call to one endpoint may take.</summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>How long a start waits for etcd.</summary>
-    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(10);
+    /// <summary>How long a start waits for etcd; infinite: until it is there.</summary>
+    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
     /// How long after etcd was away a member without a key is kept. Leases end while etcd is away; whoever lives comes again.
@@ -31,6 +31,9 @@ public sealed partial record EtcdOptions
 
     /// <summary>How long somebody else's key is waited for before an id counts as taken: whoever died a moment ago is gone by then.</summary>
     internal TimeSpan RefusalTime => Lease + CallTimeout;
+
+    /// <summary>How long a start may take in all.</summary>
+    internal TimeSpan StartLimit => StartTimeout == Timeout.InfiniteTimeSpan ? StartTimeout : StartTimeout + RefusalTime;
 
     /// <summary>Whether a text may be the name of a cluster or the id of a member: it becomes a part of a key.</summary>
     public static bool IsName(string text) => NamePattern().IsMatch(text);

@@ -1,3 +1,6 @@
+using Google.Protobuf;
+using Grok1Cluster.Protos.Etcd;
+
 namespace Grok1Cluster.Cluster.Membership.Etcd;
 
 /// <summary>
@@ -24,6 +27,14 @@ public sealed class EtcdRegistration : IAsyncDisposable
     /// <summary>Whether etcd can be reached.</summary>
     public bool IsConnected => _session.IsConnected;
 
+    /// <summary>Asks whether etcd is there at all: a worker that loads for minutes should know before.</summary>
+    /// <exception cref="MembershipException">etcd does not answer.</exception>
+    public static async Task CheckAsync(EtcdOptions options, string id, CancellationToken cancel)
+    {
+        using var client = new EtcdClient(options);
+        await client.CallAsync(EtcdMethods.Range, new RangeRequest { Key = ByteString.CopyFromUtf8(new EtcdKeys(options.Cluster).Worker(id)) }, cancel);
+    }
+
     /// <summary>Registers a worker that is ready; returns when it is registered.</summary>
     /// <remarks>
     /// One that is registered under this id and another address may just have died: its lease is waited for before this one is refused.
@@ -38,7 +49,7 @@ public sealed class EtcdRegistration : IAsyncDisposable
         var registration = new EtcdRegistration(options, record, note);
         try
         {
-            await registration._session.StartAsync(options.StartTimeout + options.RefusalTime, cancel);
+            await registration._session.StartAsync(options.StartLimit, cancel);
             return registration;
         }
         catch

@@ -25,6 +25,7 @@ internal sealed class EtcdSession : IAsyncDisposable
     private readonly IReadOnlyList<IEtcdPart> _parts;
     private readonly Action<string> _note;
     private readonly Action _changed;
+    // Not disposed: it holds nothing, and a session may be disposed twice.
     private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _running = Task.CompletedTask;
@@ -33,7 +34,7 @@ internal sealed class EtcdSession : IAsyncDisposable
 
     /// <param name="client">Not owned.</param>
     /// <param name="parts">What is to work.</param>
-    /// <param name="note">Told in a line when etcd is lost and when it is back.</param>
+    /// <param name="note">Told in a line when etcd does not answer, is lost, and is back.</param>
     /// <param name="changed">Called when <see cref="IsConnected"/> changed.</param>
     public EtcdSession(EtcdClient client, IReadOnlyList<IEtcdPart> parts, Action<string> note, Action changed) =>
         (_client, _parts, _note, _changed, _missing) = (client, parts, note, changed, parts.Count);
@@ -61,7 +62,6 @@ internal sealed class EtcdSession : IAsyncDisposable
     {
         await _closing.CancelAsync();
         await _running;
-        _closing.Dispose();
     }
 
     private async Task RunAsync()
@@ -84,6 +84,8 @@ internal sealed class EtcdSession : IAsyncDisposable
                 _changed();
                 pause = ShortestPause;
             }
+            else if (Interlocked.Exchange(ref _fault, fault) is null)
+                _note($"etcd at {_client.Endpoints} does not answer ({fault.Message}); trying again");
             Volatile.Write(ref _fault, fault);
             _client.MoveOn(channel);
             await Task.Delay(pause * (0.5 + Random.Shared.NextDouble()), _closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -214,6 +214,6 @@ internal sealed class EtcdView : IEtcdObserver, IDisposable
         if (_noted.Count == MostNoted)
             _noted.Clear();
         _noted[key] = entry.ModRevision;
-        _note($"etcd: {EtcdKeys.Printable(key)} is passed over: {problem}");
+        _note($"etcd: {EtcdKeys.Printable(key)} is passed over: {EtcdKeys.Printable(problem)}");
     }
 }

@@ -69,6 +69,7 @@ internal sealed class LeasedKey : IEtcdPart
     {
         if (!_claimed)
             return;
+        _claimed = false;
         using var limit = new CancellationTokenSource(_options.CallTimeout);
         try
         {

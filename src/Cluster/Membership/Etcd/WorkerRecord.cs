@@ -26,7 +26,7 @@ public sealed record WorkerRecord(
     /// <summary>Of what a worker answers to <c>Describe</c>.</summary>
     public static WorkerRecord Of(DescribeResponse description, string address, string instance) => new(
         description.WorkerId, address, description.Bytes, description.MemoryBytes, description.Tiles.Count, Digest(description),
-        description.Version, (int)description.Protocol, description.KernelId, description.Fingerprint, Leaving: false, instance);
+        description.Version, (int)Math.Max(1, description.Protocol), description.KernelId, description.Fingerprint, Leaving: false, instance);
 
     /// <summary>The record under a key, if it is a good one.</summary>
     /// <param name="id">The end of its key.</param>
