@@ -43,7 +43,7 @@ public sealed class LayeredSettingsTests : IDisposable
         var (cluster, sampling) = Read("{}",
             "--model", "store", "--workers", "0", "--plan", "whole", "--precision", "exact", "--threads", "3", "--memory-limit", "16GiB", "--kv-memory", "1GB", "--kv-format", "int8", "--concurrency-target", "8", "--weight-pages", "mapped", "--lock-memory", "--numa-spread", "--pipeline-depth", "2", "--lost-worker-timeout", "2.5",
             "--max-tokens", "5", "--temperature", "0", "--top-k", "40", "--top-p", "0.9", "--min-p", "0.05", "--repetition-penalty", "1.1", "--seed", "18446744073709551615", "--ignore-eos");
-        Assert.Equal(new ClusterSettings("store", 0, [], new PlanRequest(PlanKind.Whole), Precision.Exact, 3, 16L << 30, 1_000_000_000, 8, new WeightMemory(WeightPages.Mapped, Locked: true), true, 2, TimeSpan.FromSeconds(2.5), Copies: 1, TransferLimit: 0, KvFormat.Int8), cluster with { WorkerAddresses = [] });
+        Assert.Equal(new ClusterSettings("store", 0, [], new PlanRequest(PlanKind.Whole), Precision.Exact, 3, 16L << 30, 1_000_000_000, 8, new WeightMemory(WeightPages.Mapped, Locked: true), true, 2, TimeSpan.FromSeconds(2.5), Copies: 1, KvFormat.Int8), cluster with { WorkerAddresses = [] });
         Assert.Equal(new SamplingSettings(5, 0, 40, 0.9, 0.05, 1.1, ulong.MaxValue, true), sampling);
     }
 

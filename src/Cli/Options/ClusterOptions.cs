@@ -23,12 +23,10 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="LostWorkerTimeout">How long a lost worker is waited for.</param>
 /// <param name="SpreadOverNumaNodes">Whether the workers are dealt to the NUMA nodes in turn.</param>
 /// <param name="Copies">Workers that hold each bundle.</param>
-/// <param name="TransferLimit">Most bytes a second that a worker fetches when the plan changes; 0: no limit.</param>
 /// <param name="KvFormat">Element type of the KV cache; null chooses by the precision.</param>
 internal sealed record ClusterSettings(
     string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes,
-    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout, int Copies = 1,
-    long TransferLimit = 0, KvFormat? KvFormat = null);
+    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout, int Copies = 1, KvFormat? KvFormat = null);
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
@@ -76,9 +74,6 @@ internal sealed class ClusterOptions
     private readonly SettingOption<int> _copies = new(
         "--replicas", "cluster:replicas", TextFormats.Count(1, 16), 1, "workers that hold each bundle; with 2, one may be lost and nobody waits");
 
-    private readonly SettingOption<long?> _transferLimit = new(
-        "--transfer-limit", "cluster:transfer_limit", TextFormats.Optional(TextFormats.Bytes), null, "bytes a second that a worker fetches when the plan changes (default: no limit)");
-
     private readonly MachineOptions _machine = new();
 
     /// <param name="defaultWorkers">4 for verbs that show a cluster, 0 for those that measure a model.</param>
@@ -99,7 +94,7 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _copies, _transferLimit, _numaSpread })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _copies, _numaSpread })
             command.Add(option);
         _machine.AddTo(command);
     }
@@ -111,6 +106,6 @@ internal sealed class ClusterOptions
         return new ClusterSettings(
             context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
             context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)),
-            context.Get(_copies), context.Get(_transferLimit) ?? 0, context.Get(_kvFormat));
+            context.Get(_copies), context.Get(_kvFormat));
     }
 }

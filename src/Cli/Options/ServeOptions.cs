@@ -3,6 +3,7 @@ using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Coordinator.Hosting;
+using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Logging;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Coordinator.Tracing;
@@ -26,10 +27,19 @@ internal sealed class ServeOptions
     private readonly SettingOption<double> _traceRatio = new(
         "--trace-ratio", "serve:trace_ratio", TextFormats.Real(0, 1), 0.01, "share of the requests that are traced, unless their traceparent header says it");
 
+    private readonly SettingOption<string?> _weightsListen = new(
+        "--weights-listen", "serve:weights_listen", TextFormats.OptionalText("HOST:PORT"), null, "gRPC address where workers without weights fetch them from this disk (default: none)");
+
+    private readonly SettingOption<string?> _weightsAdvertise = new(
+        "--weights-advertise", "serve:weights_advertise", TextFormats.OptionalText("HOST:PORT"), null, "the same as workers reach it (default: --weights-listen)");
+
+    private readonly SettingOption<long?> _transferLimit = new(
+        "--transfer-limit", "serve:transfer_limit", TextFormats.Optional(TextFormats.Bytes), null, "bytes a second that a worker fetches when the plan changes (default: no limit)");
+
     public void AddTo(Command command)
     {
         _api.AddTo(command);
-        foreach (var option in new Option[] { _drainTime, _logFormat, _otlpEndpoint, _traceRatio })
+        foreach (var option in new Option[] { _weightsListen, _weightsAdvertise, _transferLimit, _drainTime, _logFormat, _otlpEndpoint, _traceRatio })
             command.Add(option);
     }
 
@@ -38,7 +48,7 @@ internal sealed class ServeOptions
     {
         return new CoordinatorHostOptions
         {
-            Session = session,
+            Session = session with { Operations = ReadOperations(context) },
             Api = _api.Read(context),
             Engine = _api.ReadEngine(context),
             DrainTime = TimeSpan.FromSeconds(context.Get(_drainTime)),
@@ -46,4 +56,11 @@ internal sealed class ServeOptions
             Traces = context.Get(_otlpEndpoint) is { } endpoint ? new OtlpOptions { Endpoint = new Uri(endpoint), SampleRatio = context.Get(_traceRatio) } : null,
         };
     }
+
+    private OperationOptions ReadOperations(VerbContext context) => new()
+    {
+        BytesPerSecond = context.Get(_transferLimit) ?? 0,
+        WeightListen = context.Get(_weightsListen),
+        WeightAddress = context.Get(_weightsAdvertise),
+    };
 }

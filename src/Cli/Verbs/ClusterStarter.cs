@@ -1,5 +1,4 @@
 using Grok1Cluster.Cli.Options;
-using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Coordinator.Workers;
 
@@ -27,7 +26,6 @@ internal static class ClusterStarter
         PipelineDepth = settings.PipelineDepth,
         LostWorkerTimeout = settings.LostWorkerTimeout,
         Copies = settings.Copies,
-        Operations = new OperationOptions { BytesPerSecond = settings.TransferLimit },
         Weights = settings.Weights,
         SpreadOverNumaNodes = settings.SpreadOverNumaNodes,
     };

@@ -6,9 +6,12 @@ using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
+using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Weights;
+using Grok1Cluster.Weights.Serving;
 
 namespace Grok1Cluster.Coordinator.Session;
 
@@ -76,6 +79,8 @@ public sealed class ClusterWorkers : IAsyncDisposable
 
     private async Task StartAsync(ComputePool pool, PipelineDepth? depth, CancellationToken cancel)
     {
+        // First: workers without weights ask here before they are members.
+        var weightAddress = await ServeWeightsAsync(cancel);
         Membership = Own(await OpenMembershipAsync(cancel));
         var connections = new List<WorkerConnection>();
         try
@@ -95,7 +100,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
             Depth = depth,
         });
         var blocks = new ShareBlocks(_store, _plans.Geometry);
-        var weights = new WeightMovement(Pool, blocks, _options.Operations with { Fingerprint = _store.Manifest.Fingerprint });
+        var weights = new WeightMovement(Pool, blocks, _options.Operations with { Fingerprint = _store.Manifest.Fingerprint, WeightAddress = weightAddress });
         if (_options.OpenMembership is null)
             await HoldAllAsync(weights, cancel);
         var watch = Own(new MemberWatch(Membership, Pool, Dispatcher, blocks, weights, _store.Manifest.Fingerprint, _note));
@@ -107,6 +112,20 @@ public sealed class ClusterWorkers : IAsyncDisposable
         }
         else if (_options.OpenMembership is not null && _options.Plan.Kind != PlanKind.File)
             _ = Own(new Arrivals(watch, Operations, _note));
+    }
+
+    /// <summary>Gives weights to workers that do not have them.</summary>
+    /// <returns>Where; null: nowhere.</returns>
+    private async Task<string?> ServeWeightsAsync(CancellationToken cancel)
+    {
+        if (_options.Operations.WeightListen is not { } listen)
+            return null;
+        var services = new GrpcServices();
+        new WeightService(new LocalWeights(_store, null)).AddTo(services);
+        var server = Own(await GrpcServer.StartAsync(services, new GrpcServerOptions { Listen = [listen] }, cancel));
+        var address = _options.Operations.WeightAddress ?? server.Addresses[0].ToString();
+        _note($"workers may fetch weights from {address}");
+        return address;
     }
 
     private async Task<IMembership> OpenMembershipAsync(CancellationToken cancel)
