@@ -38,6 +38,13 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;
 
+    /// <summary>It holds other tiles than before.</summary>
+    public event Action? TilesChanged
+    {
+        add => _tiles.Changed += value;
+        remove => _tiles.Changed -= value;
+    }
+
     /// <summary>Completes when a coordinator told this worker to end: then <see cref="LeaveAsync"/> is due.</summary>
     public Task LeaveRequested => _leaving.Given;
 
