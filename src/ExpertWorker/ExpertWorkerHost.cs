@@ -9,6 +9,9 @@ using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Expert.V1;
 using Grok1Cluster.Weights;
+using Grok1Cluster.Weights.Cache;
+using Grok1Cluster.Weights.Fetching;
+using Grok1Cluster.Weights.Serving;
 
 namespace Grok1Cluster.ExpertWorker;
 
@@ -18,13 +21,14 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly Stack<IDisposable> _owned;
     private readonly TileStore _tiles;
     private readonly ExpertService _service;
+    private readonly WeightCache _cache;
     private readonly HealthService _health;
     private readonly LeaveSignal _leaving;
     private readonly GrpcServer _server;
     private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(Stack<IDisposable> owned, TileStore tiles, ExpertService service, HealthService health, LeaveSignal leaving, GrpcServer server) =>
-        (_owned, _tiles, _service, _health, _leaving, _server) = (owned, tiles, service, health, leaving, server);
+    private ExpertWorkerHost(Stack<IDisposable> owned, TileStore tiles, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, GrpcServer server) =>
+        (_owned, _tiles, _service, _cache, _health, _leaving, _server) = (owned, tiles, service, cache, health, leaving, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -45,6 +49,12 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         remove => _tiles.Changed -= value;
     }
 
+    /// <summary>Where weights of other machines are kept.</summary>
+    public string CacheDirectory => _cache.Directory;
+
+    /// <summary>Bytes that are kept there.</summary>
+    public long CacheBytes => _cache.Bytes;
+
     /// <summary>Completes when a coordinator told this worker to end: then <see cref="LeaveAsync"/> is due.</summary>
     public Task LeaveRequested => _leaving.Given;
 
@@ -55,19 +65,21 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     /// <exception cref="ModelException">Anything wrong in the store.</exception>
     /// <exception cref="PlanException">The plan does not fit it.</exception>
     /// <exception cref="ResourceException">The tiles do not fit into memory.</exception>
+    /// <exception cref="RpcException">No source can be reached, or none has a tile.</exception>
     /// <exception cref="IOException">The address is in use.</exception>
     public static async Task<ExpertWorkerHost> StartAsync(ExpertWorkerOptions options, Action<Exception> onFault, CancellationToken cancel)
     {
         var opened = new Stack<IDisposable>();
         try
         {
-            var store = Push(ModelStore.Open(options.ModelPath));
+            var known = options.Sources.Count == 0 ? null : await ModelDescription.FetchAsync(options.Sources, options.Cache.Root, options.Note, cancel);
+            var store = Push(known is null ? ModelStore.Open(options.ModelPath) : ModelStore.OpenWithoutWeights(known.Directory));
+            var cache = Push(new WeightCache(store, options.Cache));
+            var local = new LocalWeights(store, cache);
             var tiles = Push(new TileStore(store));
-            var local = new LocalWeights(store);
             var calls = new CallEpochs();
-            var keeper = new TileKeeper(options.Id, tiles, local, options.Weights, options.MemoryLimit, calls);
-            var wanted = WantedTiles.Of(store, ChooseSlices(store, options));
-            await Task.Run(() => keeper.HoldFirst(wanted, options.Preload, options.Loaded, cancel), cancel);
+            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note), options.Weights, options.MemoryLimit, calls);
+            await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();
@@ -77,6 +89,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             var services = new GrpcServices();
             service.AddTo(services);
             new ControlService(tiles, keeper, leaving).AddTo(services);
+            new WeightService(local).AddTo(services);
             health.AddTo(services);
             var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
             {
@@ -84,7 +97,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                 Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
             }, cancel);
             SetHealth(health, serving: true);
-            var host = new ExpertWorkerHost(opened, tiles, service, health, leaving, server);
+            var host = new ExpertWorkerHost(opened, tiles, service, cache, health, leaving, server);
             try
             {
                 host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, () => !leaving.IsGiven, options.HttpHost, port, cancel) : null;
@@ -134,22 +147,5 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     {
         health.Set(HealthService.WholeServer, serving);
         health.Set(ExpertMethods.Service, serving);
-    }
-
-    /// <summary>The plan's tiles of this worker, or without a plan every run of blocks that the store holds.</summary>
-    private static List<ExpertSlice> ChooseSlices(ModelStore store, ExpertWorkerOptions options)
-    {
-        if (options.HoldNothing)
-            return [];
-        if (options.PlanPath is not null)
-        {
-            var geometry = new PlanGeometry(store.Name, store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth);
-            var plan = PlanFile.Load(options.PlanPath, geometry);
-            return [.. WorkerShare.Of(plan, geometry, options.Id).Tiles.Select(tile => new ExpertSlice(tile.Layer, tile.Expert, plan.Cuts[tile.Slice], plan.Cuts[tile.Slice + 1]))];
-        }
-        var width = store.ExpertLayout.BlockWidth;
-        return [.. from expert in store.Manifest.Experts
-                   from run in expert.FirstBlocks.Zip(expert.EndBlocks)
-                   select new ExpertSlice(expert.Layer, expert.Expert, run.First * width, Math.Min(run.Second * width, store.Config.FeedForwardDim))];
     }
 }

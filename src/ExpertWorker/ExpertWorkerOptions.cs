@@ -1,5 +1,7 @@
 using System.Net;
+using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Weights.Cache;
 
 namespace Grok1Cluster.ExpertWorker;
 
@@ -9,10 +11,25 @@ public sealed record ExpertWorkerOptions
     /// <summary>Its id in plans.</summary>
     public required string Id { get; init; }
 
-    /// <summary>Directory of the model store, or of this worker's share of it.</summary>
-    public required string ModelPath { get; init; }
+    /// <summary>Directory of the model store, or of this worker's share of it; not looked at where there are <see cref="Sources"/>.</summary>
+    public string ModelPath { get; init; } = "";
 
-    /// <summary>Plan that says which tiles to hold; null: all that the store holds, as whole experts or as they were cut.</summary>
+    /// <summary>gRPC addresses of coordinators and workers that say what the model is and have its weights; empty for a worker with a store.</summary>
+    public IReadOnlyCollection<string> Sources { get; init; } = [];
+
+    /// <summary>Where weights from other machines are kept.</summary>
+    public WeightCacheOptions Cache { get; init; } = new() { Root = Path.Combine(ModelPlaces.FromEnvironment().Cache, "weights") };
+
+    /// <summary>Most bytes a second to take from <see cref="Sources"/> at the start; 0: no limit. A coordinator says its own.</summary>
+    public long BytesPerSecond { get; init; }
+
+    /// <summary>Follows what is fetched at the start, in bytes.</summary>
+    public IProgress<StoreProgress>? Fetched { get; init; }
+
+    /// <summary>Told in a line of what goes on beside calls.</summary>
+    public Action<string> Note { get; init; } = _ => { };
+
+    /// <summary>Plan that says which tiles to hold; null: all that the store holds, as whole experts or as they were cut, and with <see cref="Sources"/> nothing.</summary>
     public string? PlanPath { get; init; }
 
     /// <summary>Whether to hold nothing until a coordinator asks for it.</summary>

@@ -37,6 +37,9 @@ internal sealed class VerbContext(ParseResult parsed, LayeredSettings settings, 
     /// <summary>From flag, environment, config file or default, checked.</summary>
     public T Get<T>(SettingOption<T> option) => settings.Get(option);
 
+    /// <summary>Whether the command line has the flag.</summary>
+    public bool IsGiven(Option option) => parsed.GetResult(option) is { Implicit: false };
+
     /// <summary>From the command line only.</summary>
     public T? Get<T>(Option<T> option) => parsed.GetValue(option);
 

@@ -4,9 +4,12 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
+using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.Model.Catalog;
+using Grok1Cluster.Weights.Cache;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -22,6 +25,10 @@ internal static class WorkerVerb
         var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
         var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
         var hold = new SettingOption<string>("--hold", "worker:hold", TextFormats.OneOf("all", "none"), "all", "hold the share at once, or nothing until a coordinator asks for it");
+        var from = new SettingOption<string[]?>("--from", "worker:from", TextFormats.Addresses, null, "without a model on this machine: coordinators and workers that have it");
+        var cache = new SettingOption<string?>("--cache", "worker:cache", TextFormats.OptionalText("DIR"), null, "where weights from other machines are kept (default: weights in the user's cache of grok1)");
+        var cacheLimit = new SettingOption<long?>("--cache-limit", "worker:cache_limit", TextFormats.Optional(TextFormats.Bytes), null, "most disk for all models there; the least recently used goes first (default: no limit)");
+        var fetchRate = new SettingOption<long?>("--fetch-rate", "worker:fetch_rate", TextFormats.Optional(TextFormats.Bytes), null, "with --from and --plan: most bytes a second (default: no limit)");
         var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
         var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
@@ -33,23 +40,33 @@ internal static class WorkerVerb
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
+            "grok1 worker --model demo --plan plan.json --id worker-0",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
-            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, hold, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+            "grok1 worker --from node0:9050,node1:9050 --id worker-8 --listen 0.0.0.0:9050") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
         machine.AddTo(verb);
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
         {
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
+            var sources = context.Get(from) ?? [];
+            if (sources.Length > 0 && context.IsGiven(model))
+                throw new UsageException("--from is for a worker without a model; leave out --model");
             machine.Bind(context);
             // Whoever started a supervised worker knows it.
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
             if (registrar is not null)
                 await registrar.CheckAsync(context.Get(id), cancellation);
+            using var fetching = new StoreProgressBar("fetch", context.Output);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),
-                ModelPath = context.FindStore(context.Get(model), cancellation),
+                ModelPath = sources.Length > 0 ? "" : context.FindStore(context.Get(model), cancellation),
+                Sources = sources,
+                Cache = new WeightCacheOptions { Root = Path.GetFullPath(context.Get(cache) ?? Path.Combine(ModelPlaces.FromEnvironment().Cache, "weights")), Limit = context.Get(cacheLimit) },
+                BytesPerSecond = context.Get(fetchRate) ?? 0,
+                Fetched = fetching,
+                Note = context.Output.Note,
                 PlanPath = context.Get(plan)?.FullName,
                 HoldNothing = context.Get(hold) == "none",
                 Listen = context.Get(listen),
@@ -76,6 +93,8 @@ internal static class WorkerVerb
     {
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
+        if (host.CacheBytes > 0)
+            context.Output.Note($"worker {id}: {ByteSize.Format(host.CacheBytes)} of this model in {host.CacheDirectory}");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
         await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation), host.LeaveRequested);
         registered?.Leave();

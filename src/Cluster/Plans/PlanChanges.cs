@@ -48,6 +48,8 @@ public static class PlanChanges
             if (bundle.Workers.Length > 1)
                 return bundle with { Workers = bundle.Workers.Remove(worker) };
             var room = takers.Where(taker => taker.MemoryBytes is not { } bytes || (total.GetValueOrDefault(taker.Id) + plan.Columns(bundle)) * bytesPerColumn <= bytes).ToList();
+            if (takers.Count == 0)
+                throw new PlanException($"worker {worker} cannot be taken out", ["there is no other worker; add one first"]);
             if (room.Count == 0)
                 throw new PlanException($"worker {worker} cannot be taken out", [$"no other worker has room for what it holds of layer {bundle.Layer}; add a worker first, or give the others more memory"]);
             var taken = room.MinBy(taker => (Load(ofLayer.GetValueOrDefault((bundle.Layer, taker.Id)), taker), Load(total.GetValueOrDefault(taker.Id), taker))).Id;

@@ -22,10 +22,10 @@ internal sealed class ControlService(TileStore tiles, TileKeeper keeper, LeaveSi
 
     private async Task HoldAsync(HoldRequest request, IMessageWriter<HoldProgress> progress, ServerCallContext context)
     {
-        var wanted = HoldRequestRules.Read(request, tiles.Model);
+        var (wanted, supply) = HoldRequestRules.Read(request, tiles.Model);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, context.ServerStopping);
         var state = new HoldState();
-        var holding = keeper.HoldAsync(wanted, state, ended.Token);
+        var holding = keeper.HoldAsync(wanted, supply, state, ended.Token);
         try
         {
             while (await Task.WhenAny(holding, Task.Delay(ProgressInterval, ended.Token)) != holding)

@@ -13,7 +13,7 @@ internal static class HoldRequestRules
     private const int Sha256Bytes = 32;
 
     /// <exception cref="RpcException">FAILED_PRECONDITION: another model. INVALID_ARGUMENT: a range or its hashes are wrong.</exception>
-    public static WantedTiles Read(HoldRequest request, ModelStore model)
+    public static (WantedTiles, WeightSupply) Read(HoldRequest request, ModelStore model)
     {
         CheckModel(request.Fingerprint, model);
         var sha256 = new Dictionary<BlockId, string>();
@@ -32,7 +32,16 @@ internal static class HoldRequestRules
             }
             ranges.Add(range);
         }
-        return new WantedTiles(ranges, sha256);
+        try
+        {
+            foreach (var source in request.Sources)
+                GrpcAddress.Parse(source);
+        }
+        catch (FormatException e)
+        {
+            throw Invalid($"a source is no address: {e.Message}");
+        }
+        return (new WantedTiles(ranges, sha256), new WeightSupply(request.Sources, (long)Math.Min(request.BytesPerSecond, long.MaxValue)));
     }
 
     /// <inheritdoc cref="Read(HoldRequest, ModelStore)"/>

@@ -4,6 +4,7 @@ using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights;
+using Grok1Cluster.Weights.Fetching;
 
 namespace Grok1Cluster.ExpertWorker.Control;
 
@@ -11,7 +12,7 @@ namespace Grok1Cluster.ExpertWorker.Control;
 /// Changes what a worker holds while it computes. New tiles are read by a thread of low priority and shown to the computing
 /// thread when they are complete; old ones are freed when the last call that may use them was answered. Thread-safe.
 /// </summary>
-internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, WeightMemory memory, long? memoryLimit, CallEpochs calls)
+internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls)
 {
     private readonly SemaphoreSlim _holding = new(1);
     private readonly SemaphoreSlim _releasing = new(1);
@@ -21,7 +22,7 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     public long MemoryBytes { get; } = memoryLimit ?? MemoryBudget.Available();
 
     /// <summary>Holds more, at the worker's start: reads as fast as the disk gives.</summary>
-    /// <param name="wanted">What.</param>
+    /// <param name="wanted">What; all of it on this machine.</param>
     /// <param name="preload">Whether every page is read; else the files are mapped and no more.</param>
     /// <param name="loaded">Told of the bytes of each run, by several threads.</param>
     /// <param name="cancel">Gives up.</param>
@@ -38,16 +39,32 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
         });
     }
 
+    /// <summary>Brings what this machine does not have from others to its disk.</summary>
+    /// <param name="wanted">What; refused before anything is fetched if it does not fit into memory.</param>
+    /// <param name="supply">From whom.</param>
+    /// <param name="fetched">Told of bytes that came, by several threads.</param>
+    /// <param name="cancel">Gives up; what came stays on disk.</param>
+    /// <inheritdoc cref="BlockFetcher.FetchAsync" path="/exception"/>
+    public async Task FetchAsync(WantedTiles wanted, WeightSupply supply, Action<long> fetched, CancellationToken cancel)
+    {
+        var blocks = wanted.Blocks.Where(block => !tiles.Holds(block)).ToArray();
+        CheckMemory(blocks);
+        (BlockId, string)[] missing = [.. blocks.Where(block => wanted.Sha256.ContainsKey(block) && local.Find(block, wanted.Sha256[block]) is null).Select(block => (block, wanted.Sha256[block]))];
+        if (missing.Length > 0)
+            await fetcher.FetchAsync(missing, supply.Sources, supply.BytesPerSecond, fetched, cancel);
+    }
+
     /// <summary>Holds more, while calls run. What is held already is left alone.</summary>
-    /// <exception cref="ModelException">A block is not on this machine, or cannot be read.</exception>
+    /// <exception cref="ModelException">A block cannot be read.</exception>
     /// <exception cref="ResourceException">They do not fit into memory, or onto the disk.</exception>
-    /// <exception cref="RpcException">Another call released some of them meanwhile.</exception>
-    public async Task HoldAsync(WantedTiles wanted, HoldState state, CancellationToken cancel)
+    /// <exception cref="RpcException">A block is neither here nor to be had from others, or another call released some meanwhile.</exception>
+    public async Task HoldAsync(WantedTiles wanted, WeightSupply supply, HoldState state, CancellationToken cancel)
     {
         state.Total = wanted.Blocks.Sum(Bytes);
         await _holding.WaitAsync(cancel);
         try
         {
+            await FetchAsync(wanted, supply, state.AddFetched, cancel);
             var blocks = wanted.Blocks.Where(block => !tiles.Holds(block)).ToArray();
             CheckMemory(blocks);
             state.AddDone(state.Total - blocks.Sum(Bytes));

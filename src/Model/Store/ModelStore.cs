@@ -52,16 +52,22 @@ public sealed class ModelStore : IDisposable
         return store;
     }
 
+    /// <summary>Opens what a manifest says of the model, as a store that holds nothing, whatever else the manifest names.</summary>
+    /// <exception cref="ModelException">The manifest is missing or damaged.</exception>
+    public static ModelStore OpenWithoutWeights(string directory) => Open(directory, manifest => manifest.WithoutWeights());
+
     /// <summary>Opens the manifest alone: the files that it names may be missing.</summary>
     /// <exception cref="ModelException">Not a store, or its manifest is damaged.</exception>
-    internal static ModelStore OpenManifest(string directory)
+    internal static ModelStore OpenManifest(string directory) => Open(directory, manifest => manifest);
+
+    private static ModelStore Open(string directory, Func<StoreManifest, StoreManifest> part)
     {
         if (directory.Length == 0 || !IsStore(directory))
             throw new ModelException($"{directory}: is not a model store (it has no {StoreManifest.FileName})");
         directory = StoreStaging.FullPath(directory);
         var manifest = StoreJson.ReadManifest(Path.Combine(directory, StoreManifest.FileName));
         StoreManifestRules.Check(directory, manifest);
-        var store = new ModelStore(directory, manifest);
+        var store = new ModelStore(directory, part(manifest));
         try
         {
             StoreManifestRules.CheckLayout(store);
@@ -86,6 +92,9 @@ public sealed class ModelStore : IDisposable
     /// <exception cref="ModelException">This store is a worker's share and has none.</exception>
     public DenseWeights OpenDense() => new(this, Manifest.Dense
         ?? throw new ModelException($"{Directory}: is a worker's share without attention and embedding; a coordinator needs a store with them (import without --tiles)"));
+
+    /// <summary>Path of the file that an expert has in any store, below the store's directory.</summary>
+    public static string ExpertFile(int layer, int expert) => StoreManifestRules.ExpertFile(layer, expert);
 
     /// <summary>Where an expert block is on disk, or null if it is not held.</summary>
     public StoredBlock? FindBlock(BlockId id)

@@ -8,7 +8,7 @@ namespace Grok1Cluster.Model.Store;
 internal static class StoreJson
 {
     /// <summary>The largest manifest that is read: Grok-1's own is about 10 MB.</summary>
-    private const long MaxManifestBytes = 64L << 20;
+    public const int MaxManifestBytes = 64 << 20;
 
     private const int MaxDepth = 8;
 
@@ -34,7 +34,21 @@ internal static class StoreJson
             var length = ModelFile.Length(path);
             if (length > MaxManifestBytes)
                 throw new ModelException($"{path}: {length} bytes are too many for a manifest (at most {MaxManifestBytes}); import the model again");
-            var bytes = File.ReadAllBytes(path);
+            return ParseManifest(File.ReadAllBytes(path), path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ModelException($"{path}: cannot be read: {Printable.OneLine(e.Message)}", e);
+        }
+    }
+
+    /// <param name="bytes">At most <see cref="MaxManifestBytes"/>.</param>
+    /// <param name="path">Where they came from, for messages.</param>
+    /// <exception cref="ModelException">Not a manifest this program can read.</exception>
+    public static StoreManifest ParseManifest(ReadOnlySpan<byte> bytes, string path)
+    {
+        try
+        {
             var version = JsonSerializer.Deserialize<Header>(bytes, HeaderOptions)?.Version;
             if (version != StoreManifest.CurrentVersion)
                 throw new ModelException($"{path}: is of version {version?.ToString() ?? "unknown"}, this program reads version {StoreManifest.CurrentVersion}; import the model again");
@@ -45,10 +59,6 @@ internal static class StoreJson
         {
             var where = e is JsonException { Path: { } field } ? $" at {Printable.OneLine(field)}" : "";
             throw new ModelException($"{path}: is not a manifest of a model store{where}: {Printable.OneLine(e.Message)}; import the model again", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ModelException($"{path}: cannot be read: {Printable.OneLine(e.Message)}", e);
         }
     }
 

@@ -12,6 +12,9 @@ public sealed record StoreManifest
     /// <summary>The manifest's name in the store's directory.</summary>
     public const string FileName = "manifest.json";
 
+    /// <summary>The largest manifest that is read.</summary>
+    public const int MaxBytes = StoreJson.MaxManifestBytes;
+
     public required int Version { get; init; }
 
     /// <summary>
@@ -41,6 +44,20 @@ public sealed record StoreManifest
 
     /// <summary>Every expert of which this store holds blocks.</summary>
     public required IReadOnlyList<StoreExpert> Experts { get; init; }
+
+    /// <summary>What the model is, without a file of it: a store that holds nothing.</summary>
+    public StoreManifest WithoutWeights() => this with { Dense = null, Tensors = [], Tokenizer = null, Experts = [] };
+
+    /// <summary>Reads a manifest that came from elsewhere, and checks it as far as that can be done without its files.</summary>
+    /// <param name="bytes">At most <see cref="MaxBytes"/>.</param>
+    /// <param name="origin">Where they came from, for messages.</param>
+    /// <exception cref="ModelException">Not a manifest this program can read, or one that breaks a rule.</exception>
+    public static StoreManifest Parse(ReadOnlySpan<byte> bytes, string origin)
+    {
+        var manifest = StoreJson.ParseManifest(bytes, origin);
+        StoreManifestRules.Check(origin, manifest);
+        return manifest;
+    }
 }
 
 /// <param name="File">Path below the store's directory, with forward slashes.</param>
@@ -58,4 +75,9 @@ public sealed record StoreTensor(string Name, IReadOnlyList<int> Shape, string F
 /// <param name="EndBlocks">One past the last block of each run.</param>
 /// <param name="BlockSha256">Of each held block, in file order.</param>
 public sealed record StoreExpert(
-    int Layer, int Expert, StoreFile File, IReadOnlyList<int> FirstBlocks, IReadOnlyList<int> EndBlocks, IReadOnlyList<string> BlockSha256);
+    int Layer, int Expert, StoreFile File, IReadOnlyList<int> FirstBlocks, IReadOnlyList<int> EndBlocks, IReadOnlyList<string> BlockSha256)
+{
+    /// <summary>Every held block with its hash, in file order.</summary>
+    public IEnumerable<(BlockId Id, string Sha256)> Blocks() => FirstBlocks.Zip(EndBlocks)
+        .SelectMany(run => Enumerable.Range(run.First, run.Second - run.First)).Zip(BlockSha256, (block, sha256) => (new BlockId(Layer, Expert, block), sha256));
+}

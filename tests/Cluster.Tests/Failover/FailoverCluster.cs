@@ -100,7 +100,7 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
         return line[(line.LastIndexOf(' ') + 1)..];
     }
 
-    private static PlanGeometry Geometry(string model)
+    internal static PlanGeometry Geometry(string model)
     {
         using var store = Model.Store.ModelStore.Open(model);
         return new PlanGeometry(store.Name, store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth);

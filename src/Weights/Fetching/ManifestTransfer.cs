@@ -1,0 +1,56 @@
+using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.Grpc;
+using Grok1Cluster.Grpc.Client;
+using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+using Grok1Cluster.Protos.Cluster.V1;
+
+namespace Grok1Cluster.Weights.Fetching;
+
+/// <summary>A manifest that a source sent, checked.</summary>
+internal readonly record struct ReceivedManifest(string Address, byte[] Bytes, StoreManifest Manifest);
+
+/// <summary>Brings manifests from sources.</summary>
+internal static class ManifestTransfer
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>The manifests of those that can be reached, in the order of their addresses; at least one.</summary>
+    /// <inheritdoc cref="ModelDescription.FetchAsync"/>
+    public static async Task<IReadOnlyList<ReceivedManifest>> FetchAllAsync(IReadOnlyCollection<string> sources, Action<string> note, CancellationToken cancel)
+    {
+        var faults = new List<RpcException>();
+        var received = await Task.WhenAll(sources.Select(async address =>
+        {
+            try
+            {
+                return (ReceivedManifest?)await FetchAsync(address, cancel);
+            }
+            catch (RpcException e)
+            {
+                note($"source {address} does not tell its model: {e.Status.Message}");
+                lock (faults)
+                    faults.Add(e);
+                return null;
+            }
+        }));
+        IReadOnlyList<ReceivedManifest> there = [.. received.OfType<ReceivedManifest>()];
+        return there.Count > 0 ? there : throw faults[0];
+    }
+
+    private static async Task<ReceivedManifest> FetchAsync(string address, CancellationToken cancel)
+    {
+        using var channel = SourceChannels.Open(address);
+        using var call = channel.ServerStreaming(WeightMethods.GetManifest, new GetManifestRequest(), GrpcCallOptions.After(Timeout), cancel);
+        using var bytes = new MemoryStream();
+        while (await call.Responses.MoveNextAsync(cancel))
+        {
+            var data = call.Responses.Current.Data;
+            if (data.Length > StoreManifest.MaxBytes - bytes.Length)
+                throw new ModelException($"{address}: sends more than {StoreManifest.MaxBytes} bytes, which are too many for a manifest");
+            bytes.Write(data.Span);
+        }
+        var manifest = bytes.ToArray();
+        return new ReceivedManifest(address, manifest, StoreManifest.Parse(manifest, address));
+    }
+}
