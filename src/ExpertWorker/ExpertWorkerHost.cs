@@ -42,6 +42,13 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;
 
+    /// <summary>It holds other tiles than before.</summary>
+    public event Action? TilesChanged
+    {
+        add => _tiles.Changed += value;
+        remove => _tiles.Changed -= value;
+    }
+
     /// <summary>Where weights of other machines are kept.</summary>
     public string CacheDirectory => _cache.Directory;
 

@@ -21,6 +21,9 @@ public sealed class TileStore(ModelStore store) : IDisposable
     /// <summary>Bytes of weights and scales.</summary>
     public long Bytes => _held.Bytes;
 
+    /// <summary>Other tiles are held than before.</summary>
+    public event Action? Changed;
+
     /// <summary>Both at the same moment.</summary>
     public (IReadOnlyList<ExpertSlice> Slices, long Bytes) Held => _held is var held ? (held.Slices, held.Bytes) : default;
 
@@ -33,7 +36,11 @@ public sealed class TileStore(ModelStore store) : IDisposable
     /// <summary>Holds more from now on.</summary>
     /// <param name="runs">In memory; owned from now on. None of their blocks is held yet.</param>
     /// <param name="slices">The same blocks, cut as they were asked for.</param>
-    public void Add(IReadOnlyCollection<ExpertTile> runs, IEnumerable<ExpertSlice> slices) => _held = _held.With(runs, slices);
+    public void Add(IReadOnlyCollection<ExpertTile> runs, IEnumerable<ExpertSlice> slices)
+    {
+        _held = _held.With(runs, slices);
+        Changed?.Invoke();
+    }
 
     /// <summary>Finds some blocks no more from now on.</summary>
     /// <param name="ranges">Within the model; what is not held is ignored.</param>
@@ -42,6 +49,7 @@ public sealed class TileStore(ModelStore store) : IDisposable
     {
         var dropped = new List<(ExpertTile, int)>();
         _held = _held.Without(ranges, dropped);
+        Changed?.Invoke();
         return new DroppedBlocks(_held, dropped, _layout);
     }
 

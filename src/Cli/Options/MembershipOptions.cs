@@ -5,7 +5,6 @@ using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Membership.Etcd;
 using Grok1Cluster.Cluster.Plans;
-using Grok1Cluster.ExpertWorker;
 using Grok1Cluster.Grpc;
 
 namespace Grok1Cluster.Cli.Options;
@@ -40,7 +39,7 @@ internal sealed class MembershipOptions
             command.Add(_coordinatorId);
     }
 
-    /// <summary>What a worker does with etcd; null: nothing.</summary>
+    /// <summary>Registers a worker; null: nobody is to know of it.</summary>
     /// <param name="id">The worker's.</param>
     /// <param name="listen">Its gRPC address, as asked for.</param>
     /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others.</exception>
@@ -99,23 +98,4 @@ internal sealed class MembershipOptions
         if (!EtcdOptions.IsName(name))
             throw new UsageException($"{flag}: '{name}' cannot be a part of a key in etcd; use up to 128 letters, digits and . _ : -, beginning with a letter or digit");
     }
-}
-
-/// <summary>Registers a worker in etcd.</summary>
-/// <param name="Advertise">The address to register; null: where it listens.</param>
-internal sealed record WorkerRegistrar(EtcdOptions Etcd, string? Advertise, Action<string> Note)
-{
-    private readonly string _instance = Guid.NewGuid().ToString("N");
-
-    /// <summary>Before the weights are loaded.</summary>
-    /// <exception cref="MembershipException">etcd does not answer.</exception>
-    public Task CheckAsync(string id, CancellationToken cancel) => EtcdRegistration.CheckAsync(Etcd, id, cancel);
-
-    /// <summary>When the worker is ready. If etcd has gone in the meantime it is waited for: the weights are loaded.</summary>
-    /// <exception cref="MembershipException">The id is another worker's.</exception>
-    public Task<EtcdRegistration> RegisterAsync(ExpertWorkerHost worker, CancellationToken cancel) =>
-        EtcdRegistration.StartAsync(Etcd with { StartTimeout = Timeout.InfiniteTimeSpan }, Record(worker), Note, cancel);
-
-    /// <summary>What a worker is now, to register or for <see cref="EtcdRegistration.Update"/>.</summary>
-    public WorkerRecord Record(ExpertWorkerHost worker) => WorkerRecord.Of(worker.Describe(), Advertise ?? worker.Address.ToString(), _instance);
 }

@@ -79,17 +79,17 @@ internal static class WorkerVerb
                 HttpHost = host,
             }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
             await using var worker = await started;
-            await using var registration = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
+            await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);
             else
-                await ServeAsync(context, context.Get(id), worker, cancellation);
+                await ServeAsync(context, context.Get(id), worker, registered, cancellation);
             return ExitCodes.Ok;
         });
         return verb;
     }
 
-    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, CancellationToken cancellation)
+    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, RegisteredWorker? registered, CancellationToken cancellation)
     {
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
@@ -97,6 +97,7 @@ internal static class WorkerVerb
             context.Output.Note($"worker {id}: {ByteSize.Format(host.CacheBytes)} of this model in {host.CacheDirectory}");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
         await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation), host.LeaveRequested);
+        registered?.Leave();
         await LeaveAsync(host);
         context.Output.Note($"worker {id} ends");
     }
