@@ -25,6 +25,9 @@ internal sealed class MembershipOptions
     private readonly SettingOption<string?> _coordinatorId = new(
         "--coordinator-id", "membership:coordinator_id", TextFormats.OptionalText("ID"), null, "this coordinator's id in etcd (default: HOST-PORT)");
 
+    private readonly SettingOption<int> _leastWorkers = new(
+        "--least-workers", "membership:least_workers", TextFormats.Count(1, 1024), 1, "workers to wait for before the first plan is made");
+
     /// <param name="who">Who uses the address: <c>coordinators</c> or <c>others</c>.</param>
     /// <param name="listen">The flag of the default.</param>
     public MembershipOptions(string who, string listen) => _advertise = new(
@@ -35,8 +38,10 @@ internal sealed class MembershipOptions
     {
         foreach (var option in new Option[] { _etcd, _cluster, _advertise })
             command.Add(option);
-        if (coordinator)
-            command.Add(_coordinatorId);
+        if (!coordinator)
+            return;
+        command.Add(_coordinatorId);
+        command.Add(_leastWorkers);
     }
 
     /// <summary>Registers a worker; null: nobody is to know of it.</summary>

@@ -35,7 +35,7 @@ internal static class ServeVerb
         {
             if (options.Session is not { Workers: 0, WorkerAddresses: [] })
                 throw new UsageException("--etcd: the workers are those in etcd; leave out --workers and --worker-address");
-            options = options with { Session = options.Session with { OpenMembership = open } };
+            options = options with { Session = options.Session with { OpenMembership = open, LeastWorkers = membership.LeastWorkers(context) } };
         }
         await using var host = await CoordinatorHost.StartAsync(options, Console.Error, TimeProvider.System, cancellation);
         try

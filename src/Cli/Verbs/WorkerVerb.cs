@@ -16,8 +16,11 @@ namespace Grok1Cluster.Cli.Verbs;
 /// <summary>One worker process, until a signal or, when it is supervised, until its parent closes its standard input.</summary>
 internal static class WorkerVerb
 {
-    /// <summary>Most time for the calls that a worker still has when it is told to end; less than a parent waits for it.</summary>
-    private static readonly TimeSpan LeaveTime = TimeSpan.FromSeconds(4);
+    /// <summary>Most time for the calls that a worker still has when it is told to end.</summary>
+    private static readonly TimeSpan LeaveTime = TimeSpan.FromSeconds(20);
+
+    /// <summary>The same for a worker with a parent, which kills it a little later.</summary>
+    private static readonly TimeSpan SupervisedLeaveTime = TimeSpan.FromSeconds(4);
 
     public static Command Create()
     {
@@ -57,34 +60,38 @@ internal static class WorkerVerb
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
             if (registrar is not null)
                 await registrar.CheckAsync(context.Get(id), cancellation);
-            using var fetching = new StoreProgressBar("fetch", context.Output);
-            var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
-            {
-                Id = context.Get(id),
-                ModelPath = sources.Length > 0 ? "" : context.FindStore(context.Get(model), cancellation),
-                Sources = sources,
-                Cache = new WeightCacheOptions { Root = Path.GetFullPath(context.Get(cache) ?? Path.Combine(ModelPlaces.FromEnvironment().Cache, "weights")), Limit = context.Get(cacheLimit) },
-                BytesPerSecond = context.Get(fetchRate) ?? 0,
-                Fetched = fetching,
-                Note = context.Output.Note,
-                PlanPath = context.Get(plan)?.FullName,
-                HoldNothing = context.Get(hold) == "none",
-                Listen = context.Get(listen),
-                Threads = context.Get(threads) ?? 0,
-                MemoryLimit = context.Get(memory),
-                Weights = machine.Weights(context),
-                Preload = !context.Get(noPreload),
-                Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
-                HttpPort = context.Get(httpPort),
-                HttpHost = host,
-            }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
-            await using var worker = await started;
+            await using var worker = await StartAsync();
             await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);
             else
                 await ServeAsync(context, context.Get(id), worker, registered, cancellation);
             return ExitCodes.Ok;
+
+            async Task<ExpertWorkerHost> StartAsync()
+            {
+                using var fetching = new StoreProgressBar("fetch", context.Output);
+                return await ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
+                {
+                    Id = context.Get(id),
+                    ModelPath = sources.Length > 0 ? "" : context.FindStore(context.Get(model), cancellation),
+                    Sources = sources,
+                    Cache = new WeightCacheOptions { Root = Path.GetFullPath(context.Get(cache) ?? Path.Combine(ModelPlaces.FromEnvironment().Cache, "weights")), Limit = context.Get(cacheLimit) },
+                    BytesPerSecond = context.Get(fetchRate) ?? 0,
+                    Fetched = fetching,
+                    Note = context.Output.Note,
+                    PlanPath = context.Get(plan)?.FullName,
+                    HoldNothing = context.Get(hold) == "none",
+                    Listen = context.Get(listen),
+                    Threads = context.Get(threads) ?? 0,
+                    MemoryLimit = context.Get(memory),
+                    Weights = machine.Weights(context),
+                    Preload = !context.Get(noPreload),
+                    Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
+                    HttpPort = context.Get(httpPort),
+                    HttpHost = host,
+                }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
+            }
         });
         return verb;
     }
@@ -97,8 +104,12 @@ internal static class WorkerVerb
             context.Output.Note($"worker {id}: {ByteSize.Format(host.CacheBytes)} of this model in {host.CacheDirectory}");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
         await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation), host.LeaveRequested);
-        registered?.Leave();
-        await LeaveAsync(host);
+            // Whoever started a supervised worker knows it.
+            var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
+            if (registrar is not null)
+                await registrar.CheckAsync(context.Get(id), cancellation);
+            await using var worker = await StartAsync();
+            await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
         context.Output.Note($"worker {id} ends");
     }
 
@@ -118,13 +129,13 @@ internal static class WorkerVerb
             }
         });
         await Task.WhenAny(closed, terminated.Task, host.LeaveRequested);
-        await LeaveAsync(host);
+        await LeaveAsync(host, SupervisedLeaveTime);
     }
 
     /// <summary>Whoever does not read its answers is not waited for.</summary>
-    private static async Task LeaveAsync(ExpertWorkerHost host)
+    private static async Task LeaveAsync(ExpertWorkerHost host, TimeSpan most)
     {
-        using var limit = new CancellationTokenSource(LeaveTime);
+        using var limit = new CancellationTokenSource(most);
         await host.LeaveAsync(limit.Token);
     }
 

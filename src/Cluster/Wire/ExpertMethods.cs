@@ -15,6 +15,10 @@ public static class ExpertMethods
     /// </summary>
     public const uint Protocol = 2;
 
+    /// <summary>Whether a worker of a protocol can be used: one version before or after this one at most.</summary>
+    /// <param name="protocol">As it says itself; 0, which the first version said, is 1.</param>
+    public static bool IsCompatible(uint protocol) => Math.Max(1, protocol) is >= Protocol - 1 and <= Protocol + 1;
+
     /// <summary>Largest message either side accepts: a prefill chunk of 1,024 tokens of Grok-1 in float32, for two bundles.</summary>
     public const int MaxMessageBytes = 64 << 20;
 

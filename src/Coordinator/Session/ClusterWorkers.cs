@@ -168,7 +168,8 @@ public sealed class ClusterWorkers : IAsyncDisposable
         }
         catch (RpcException e)
         {
-            var message = $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
+            var message = e.Code == GrpcStatusCode.FailedPrecondition ? e.Status.Message
+                : $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             _note(message);

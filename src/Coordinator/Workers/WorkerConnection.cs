@@ -98,6 +98,9 @@ public sealed class WorkerConnection : IAsyncDisposable
         try
         {
             var description = await channel.UnaryAsync(ExpertMethods.Describe, new DescribeRequest(), GrpcCallOptions.After(DescribeTimeout), cancel);
+            if (!ExpertMethods.IsCompatible(description.Protocol))
+                throw new RpcException(GrpcStatusCode.FailedPrecondition,
+                    $"worker {description.WorkerId} (version {description.Version}) speaks protocol {description.Protocol}, this coordinator {ExpertMethods.Protocol}; they may be one apart: upgrade the older");
             var roundTrip = await MeasureRoundTripAsync(channel, cancel);
             var results = new FramePool<ResultFrame>(KeptFrames);
             // The stream lives as long as the connection; each call on it has its own deadline.

@@ -29,16 +29,18 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
     /// <param name="bytesPerSecond">Of all sources together; 0: no limit.</param>
     /// <param name="fetched">Told of the bytes of blocks that are on disk now, by several threads.</param>
     /// <param name="cancel">Gives up; what is on disk stays.</param>
-    /// <exception cref="RpcException">UNAVAILABLE: nobody has some of the blocks, or can be reached; says why for each source.</exception>
+    /// <exception cref="RpcException">UNAVAILABLE: nobody has some of the blocks, or can be reached; says why for each source. FAILED_PRECONDITION: there is no source.</exception>
     /// <exception cref="Model.ResourceException">The disk or the cache has no room.</exception>
     /// <exception cref="Model.ModelException">The cache has other bytes for one of the blocks.</exception>
     public async Task FetchAsync(
-        IReadOnlyList<(BlockId Id, string Sha256)> wanted, IEnumerable<string> sources, long bytesPerSecond, Action<long> fetched, CancellationToken cancel)
+        IReadOnlyList<(BlockId Id, string Sha256)> wanted, IReadOnlyCollection<string> sources, long bytesPerSecond, Action<long> fetched, CancellationToken cancel)
     {
         cache.Refresh();
         var missing = wanted.Where(IsMissing).ToArray();
         if (missing.Length == 0)
             return;
+        if (sources.Count == 0)
+            throw new RpcException(GrpcStatusCode.FailedPrecondition, $"{missing[0].Id} is not on this machine, and there is no source to fetch it from");
         cache.Reserve(missing.Sum(block => model.ExpertLayout.Blocks[block.Id.Block].Bytes));
         FetchSource[] asked = [.. sources.Distinct().Take(MaxSources).Select(address => new FetchSource(address))];
         try
@@ -52,8 +54,8 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
             cancel.ThrowIfCancellationRequested();
             if (lanes.Select(lane => lane.Exception?.InnerException).FirstOrDefault(fault => fault is not null) is { } fault)
                 throw fault;
-            if (asked.Length == 0 || queue.Hopeless is not null)
-                throw new RpcException(GrpcStatusCode.Unavailable, Explain(queue.Hopeless?.Blocks[0].Id ?? missing[0].Id, asked));
+            if (queue.Hopeless is { } piece)
+                throw new RpcException(GrpcStatusCode.Unavailable, Explain(piece.Blocks[0].Id, asked));
 
             async Task ServeAsync(FetchSource source)
             {
@@ -134,7 +136,6 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
 
     private long Bytes((BlockId Id, string Sha256) block) => model.ExpertLayout.Blocks[block.Id.Block].Bytes;
 
-    private static string Explain(BlockId block, IReadOnlyCollection<FetchSource> sources) => sources.Count == 0
-        ? $"{block} is not on this machine, and there is no source to fetch it from"
-        : $"{block} could not be fetched: {string.Join("; ", sources.Select(source => $"{source.Address} {(source.Dropped is { } why ? $"is out: {why}" : "does not have it")}"))}";
+    private static string Explain(BlockId block, IReadOnlyCollection<FetchSource> sources) =>
+        $"{block} could not be fetched: {string.Join("; ", sources.Select(source => $"{source.Address} {(source.Dropped is { } why ? $"is out: {why}" : "does not have it")}"))}";
 }

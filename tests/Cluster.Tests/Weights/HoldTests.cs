@@ -5,6 +5,7 @@ using Grok1Cluster.Grpc;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Cluster.V1;
 using Grok1Cluster.Protos.Expert.V1;
+using Grok1Cluster.Weights.Cache;
 using static Grok1Cluster.Cluster.Tests.Weights.ExpertCalls;
 
 namespace Grok1Cluster.Cluster.Tests.Weights;
@@ -12,6 +13,7 @@ namespace Grok1Cluster.Cluster.Tests.Weights;
 /// <summary>A worker whose tiles change while it computes.</summary>
 public sealed class HoldTests(ModelFixture models) : IClassFixture<ModelFixture>, IAsyncLifetime
 {
+    private readonly string _cache = Directory.CreateTempSubdirectory("grok1-hold-").FullName;
     private ModelStore _store = null!;
     private ExpertWorkerHost _worker = null!;
     private WorkerClient _client = null!;
@@ -28,6 +30,7 @@ public sealed class HoldTests(ModelFixture models) : IClassFixture<ModelFixture>
         _client.Dispose();
         await _worker.DisposeAsync();
         _store.Dispose();
+        Directory.Delete(_cache, recursive: true);
     }
 
     [Fact]
@@ -162,11 +165,40 @@ public sealed class HoldTests(ModelFixture models) : IClassFixture<ModelFixture>
         Assert.Single((await client.DescribeAsync()).Tiles);
     }
 
+    [Fact]
+    public async Task What_is_not_on_this_machine_comes_from_a_worker_that_holds_it_and_computes_the_same_bits()
+    {
+        await using var giver = await ExpertWorkerHost.StartAsync(new ExpertWorkerOptions { Id = "giver", ModelPath = models.Golden("tiny-a"), Threads = 1 }, _ => { }, CancellationToken.None);
+        using var rich = new WorkerClient(giver.Address.ToString());
+        await using var taker = await ExpertWorkerHost.StartAsync(
+            new ExpertWorkerOptions { Id = "taker", Sources = [giver.Address.ToString()], Cache = new WeightCacheOptions { Root = _cache }, Threads = 1 }, _ => { }, CancellationToken.None);
+        using var poor = new WorkerClient(taker.Address.ToString());
+        Assert.Equal((_store.Manifest.Fingerprint, 0), ((await poor.DescribeAsync()).Fingerprint, (await poor.DescribeAsync()).Tiles.Count));
+
+        var request = Hold(_store, Range(0, 5, 0, Blocks), Range(7, 2, 1, 3));
+        request.Sources.Add(giver.Address.ToString());
+        var told = await poor.HoldAsync(request);
+        Assert.Equal((told.TotalBytes, told.TotalBytes), (told.DoneBytes, told.FetchedBytes));
+        foreach (var range in request.Ranges.Select(range => range.Range))
+            Assert.Equal((await rich.ComputeAsync(_store, range)).Result.Values, (await poor.ComputeAsync(_store, range)).Result.Values);
+
+        // What it fetched it gives on, and has again without a source.
+        await using var third = await ExpertWorkerHost.StartAsync(
+            new ExpertWorkerOptions { Id = "third", Sources = [taker.Address.ToString()], Cache = new WeightCacheOptions { Root = Path.Combine(_cache, "third") }, Threads = 1 }, _ => { }, CancellationToken.None);
+        using var last = new WorkerClient(third.Address.ToString());
+        request.Sources[0] = taker.Address.ToString();
+        Assert.Equal(told.TotalBytes, (await last.HoldAsync(request)).FetchedBytes);
+        await poor.ReleaseAsync(Release(_store, [.. request.Ranges.Select(range => range.Range)]));
+        request.Sources.Clear();
+        Assert.Equal((told.TotalBytes, 0ul), (await poor.HoldAsync(request)) is var again ? (again.DoneBytes, again.FetchedBytes) : default);
+    }
+
     private int Blocks => _store.ExpertLayout.Blocks.Count;
 
     private Task<ExpertWorkerHost> StartAsync(long? memoryLimit) => ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
     {
         Id = "w", ModelPath = models.Golden("tiny-a"), Threads = 1, HoldNothing = true, MemoryLimit = memoryLimit, Weights = new WeightMemory(WeightPages.Copied),
+        Cache = new WeightCacheOptions { Root = _cache },
     }, _ => { }, CancellationToken.None);
 
     /// <summary>Calls one after the other; how many were answered, all with the expected bits, and how many refused because nothing was held.</summary>
