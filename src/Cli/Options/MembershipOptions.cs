@@ -44,6 +44,9 @@ internal sealed class MembershipOptions
         command.Add(_leastWorkers);
     }
 
+    /// <summary>Workers to wait for before the first plan is made.</summary>
+    public int LeastWorkers(VerbContext context) => context.Get(_leastWorkers);
+
     /// <summary>Registers a worker; null: nobody is to know of it.</summary>
     /// <param name="id">The worker's.</param>
     /// <param name="listen">Its gRPC address, as asked for.</param>

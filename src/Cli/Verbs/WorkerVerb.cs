@@ -104,12 +104,8 @@ internal static class WorkerVerb
             context.Output.Note($"worker {id}: {ByteSize.Format(host.CacheBytes)} of this model in {host.CacheDirectory}");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
         await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation), host.LeaveRequested);
-            // Whoever started a supervised worker knows it.
-            var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
-            if (registrar is not null)
-                await registrar.CheckAsync(context.Get(id), cancellation);
-            await using var worker = await StartAsync();
-            await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
+        registered?.Leave();
+        await LeaveAsync(host, LeaveTime);
         context.Output.Note($"worker {id} ends");
     }
 
