@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
 using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
@@ -27,6 +28,7 @@ public sealed class ExitCodeTests
         { new IOException("Failed to bind", new AddressInUseException("in use")), 5 },
         { new HttpRequestException("refused", new SocketException((int)SocketError.ConnectionRefused)), 5 },
         { new HttpRequestException("no certificate", new AuthenticationException("x")), 6 },
+        { new MembershipException("x"), 5 },
         { new RpcException(GrpcStatusCode.Unavailable, "x"), 5 },
         { new RpcException(GrpcStatusCode.DeadlineExceeded, "x"), 5 },
         { new RpcException(GrpcStatusCode.Unauthenticated, "x"), 6 },

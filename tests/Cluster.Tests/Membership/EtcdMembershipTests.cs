@@ -97,6 +97,7 @@ public sealed class EtcdMembershipTests(EtcdFixture etcd) : IClassFixture<EtcdFi
         Assert.Equal(2, second.Plan.Plan.Epoch);
         Assert.False(await first.TrySetPlanAsync(EtcdCluster.Plan(2, "d"), old, CancellationToken.None));
         await first.UntilAsync(() => first.Plan is { Plan.Epoch: 2 });
+        Assert.False(await first.TrySetPlanAsync(EtcdCluster.Plan(3, "e"), old, CancellationToken.None));
         Assert.Equal(["c"], first.Plan!.Plan.HoldingWorkers().AsEnumerable());
     }
 

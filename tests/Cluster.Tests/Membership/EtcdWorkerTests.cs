@@ -31,17 +31,6 @@ public sealed class EtcdWorkerTests(EtcdFixture etcd, ModelFixture models) : ICl
         await coordinator.UntilAsync(() => coordinator.Workers is [{ Id: "worker-1" } worker] && worker.Address == address);
     }
 
-    [EtcdFact]
-    public async Task A_worker_process_whose_id_is_taken_ends_with_5()
-    {
-        await using var cluster = new EtcdCluster((await etcd.ServerAsync()).Address);
-        await cluster.WorkerAsync("worker-0", "elsewhere:9050");
-        using var second = Start(cluster, "worker-0");
-        var result = await second.WaitForExitAsync();
-        Assert.Equal(5, result.ExitCode);
-        Assert.Contains("worker id worker-0 is taken by the worker at elsewhere:9050", result.Error);
-    }
-
     [Theory]
     [InlineData("others cannot reach 0.0.0.0; say --advertise HOST:PORT", "--listen", "0.0.0.0:0")]
     [InlineData("others cannot reach ::; say --advertise HOST:PORT", "--listen", "[::]:9050")]
