@@ -79,7 +79,14 @@ public sealed class ClusterOperations
         {
             // It is gone already.
         }
-        await _membership.RemoveWorkerAsync(address, _closing);
+        try
+        {
+            await _membership.RemoveWorkerAsync(address, _closing);
+        }
+        catch (MembershipException e)
+        {
+            throw new OperationException($"worker {worker} holds nothing any more and was told to end, but is a member still: {e.Message}", e);
+        }
         await _pool.RemoveAsync(link);
     }
 

@@ -28,6 +28,9 @@ internal sealed class MemberWatch : IAsyncDisposable
     private readonly List<(long Epoch, TaskCompletionSource Kept)> _waits = [];
     private readonly HashSet<string> _told = [];
     private readonly HashSet<string> _filling = [];
+
+    /// <summary>Workers that a plan has named while they were connected: one of them that has no part any more is about to leave.</summary>
+    private readonly HashSet<string> _named = [];
     private readonly Task _running;
     private long _keptEpoch;
 
@@ -44,10 +47,13 @@ internal sealed class MemberWatch : IAsyncDisposable
         _keptEpoch = pool.Plan.Epoch;
         membership.Changed += Look;
         pool.Changed += OnWorkerChanged;
+        Name(pool.Plan);
+        // What there is by now is news too.
+        Look();
         _running = RunAsync();
     }
 
-    /// <summary>A worker that no plan names is connected: somebody may give it a part.</summary>
+    /// <summary>A worker that no plan has named is connected: somebody may give it a part.</summary>
     public event Action<WorkerLink>? Arrived;
 
     /// <summary>Completes when this coordinator makes its calls by a plan of this epoch or a later one, and none by an earlier one is under way.</summary>
@@ -102,6 +108,9 @@ internal sealed class MemberWatch : IAsyncDisposable
 
     private void OnWorkerChanged(WorkerLink link, WorkerChange change)
     {
+        if (change is WorkerChange.Lost or WorkerChange.Left)
+            lock (_gate)
+                _named.Remove(link.Id);
         if (change is WorkerChange.Lost or WorkerChange.Back or WorkerChange.Joined)
             Look();
     }
@@ -132,6 +141,7 @@ internal sealed class MemberWatch : IAsyncDisposable
     {
         if (_membership.Plan?.Plan is not { } plan || plan.Epoch <= _pool.Plan.Epoch)
             return;
+        Name(plan);
         _pool.SetPlan(plan);
         await _dispatcher.WaitUntilKeptAsync(plan, _closing.Token);
         lock (_gate)
@@ -192,7 +202,7 @@ internal sealed class MemberWatch : IAsyncDisposable
         {
             if (!link.IsReady)
                 continue;
-            if (!plan.HoldingWorkers().Contains(link.Id))
+            if (!plan.NamedWorkers().Contains(link.Id) && IsNew(link))
                 Arrived?.Invoke(link);
             if (_blocks.Missing(plan, link.Connection).Concat(ColdBlocks(plan, link)).ToList() is not { Count: > 0 } missing)
                 continue;
@@ -226,6 +236,18 @@ internal sealed class MemberWatch : IAsyncDisposable
             lock (_gate)
                 _filling.Remove(link.Id);
         }
+    }
+
+    private void Name(Plan plan)
+    {
+        lock (_gate)
+            _named.UnionWith(plan.NamedWorkers());
+    }
+
+    private bool IsNew(WorkerLink link)
+    {
+        lock (_gate)
+            return !_named.Contains(link.Id);
     }
 
     /// <summary>Each thing once, however often it is tried.</summary>

@@ -9,7 +9,7 @@ namespace Grok1Cluster.Cli.Verbs.Cluster;
 /// <summary><c>grok1 cluster status|join|drain|move|rebalance|apply</c>: what operators do with a cluster that serves.</summary>
 internal static class ClusterVerb
 {
-    public static Command Create() => new Command("cluster", "Look at a running cluster and change it, while it serves.")
+    public static Command Create() => new Verb("cluster", "Look at a running cluster and change it, while it serves.", "grok1 cluster status", "grok1 cluster drain worker-3")
     {
         Status(), Join(), Drain(), Move(), Rebalance(), Apply(),
     };

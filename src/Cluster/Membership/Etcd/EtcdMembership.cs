@@ -117,7 +117,8 @@ public sealed class EtcdMembership : IMembership
             var next = _signal.Next;
             if (!IsConnected)
                 throw Away();
-            if (_view.Coordinators.All(coordinator => coordinator.Epoch >= epoch) && _record.Epoch >= epoch)
+            // One that has no plan yet waits for workers, and begins with whatever plan holds then.
+            if (_view.Coordinators.All(coordinator => coordinator.Epoch >= epoch || coordinator.Epoch == 0) && _record.Epoch >= epoch)
                 return;
             await next.WaitAsync(cancel);
         }
