@@ -53,7 +53,18 @@ internal static class WorkerVerb
             if (sources.Length > 0 && context.IsGiven(model))
                 throw new UsageException("--from is for a worker without a model; leave out --model");
             machine.Bind(context);
-            await using var worker = await StartAsync();
+            ExpertWorkerHost started;
+            try
+            {
+                started = await StartAsync();
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                // What was fetched so far stays.
+                context.Output.Note($"worker {context.Get(id)} ends before it was ready");
+                return ExitCodes.Ok;
+            }
+            await using var worker = started;
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);
             else
