@@ -60,7 +60,18 @@ internal static class WorkerVerb
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
             if (registrar is not null)
                 await registrar.CheckAsync(context.Get(id), cancellation);
-            await using var worker = await StartAsync();
+            ExpertWorkerHost started;
+            try
+            {
+                started = await StartAsync();
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                // What was fetched so far stays.
+                context.Output.Note($"worker {context.Get(id)} ends before it was ready");
+                return ExitCodes.Ok;
+            }
+            await using var worker = started;
             await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);

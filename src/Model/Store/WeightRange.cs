@@ -13,8 +13,10 @@ internal sealed unsafe class WeightRange : IDisposable
     private readonly MappedFile _file;
     private readonly string _path;
     private readonly long _offset;
+    private readonly Lock _freeing = new();
     private NativeBuffer<byte>? _copy;
     private bool _locked;
+    private bool _disposed;
 
     /// <param name="path">The file.</param>
     /// <param name="fileBytes">The length that the manifest gives it.</param>
@@ -42,7 +44,9 @@ internal sealed unsafe class WeightRange : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length - offset);
-        PageAdvice.Discard(Start + offset, length);
+        lock (_freeing)
+            if (!_disposed)
+                PageAdvice.Discard(Start + offset, length);
     }
 
     /// <summary>Reads everything once, so that the first token does not wait for the disk.</summary>
@@ -60,11 +64,16 @@ internal sealed unsafe class WeightRange : IDisposable
 
     public void Dispose()
     {
-        if (_locked)
-            LockedMemory.Unlock(Start, Length);
-        _locked = false;
-        _copy?.Dispose();
-        _file.Dispose();
+        lock (_freeing)
+        {
+            if (_disposed)
+                return;
+            if (_locked)
+                LockedMemory.Unlock(Start, Length);
+            _disposed = true;
+            _copy?.Dispose();
+            _file.Dispose();
+        }
     }
 
     private void Copy()

@@ -23,7 +23,7 @@ internal static class CacheRoom
                 if (all > limit && CacheUse.TryRemove(directory))
                     all -= bytes;
         if (all > limit)
-            throw new ResourceException($"{root} would grow to {all} bytes, its limit is {limit} (--cache-limit); {all - wanted} of them are of models in use");
+            throw new ResourceException($"{root} would grow to {all} bytes, its limit is {limit} (--cache-limit); other models that are in use take {all - wanted}");
     }
 
     private static long RecordedBytes(string directory) =>

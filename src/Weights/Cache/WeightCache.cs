@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 
@@ -6,7 +7,7 @@ namespace Grok1Cluster.Weights.Cache;
 /// <summary>
 /// Expert blocks of one model that came from other machines: <c>ROOT/FINGERPRINT</c> with a sparse file for each expert, in
 /// which every block has its place, and a record of the blocks that are there. Only verified bytes are ever written, so
-/// processes that write the same block write the same, and a block counts when its bytes are on disk. Nothing is created
+/// processes that write the same block write the same, and a block counts when its bytes were brought to disk. Nothing is created
 /// before something is to be fetched. Thread-safe, and safe beside other processes.
 /// </summary>
 public sealed class WeightCache : IDisposable
@@ -16,13 +17,22 @@ public sealed class WeightCache : IDisposable
 
     private const int NoSpace = 28;
 
+    /// <summary>What a kill may cost: blocks are brought to disk together, because waiting for each would take longer than a fast network.</summary>
+    private const long SyncBytes = 64 << 20;
+
+    private static readonly TimeSpan SyncInterval = TimeSpan.FromSeconds(1);
+
     private readonly ModelStore _model;
     private readonly WeightCacheOptions _options;
     private readonly BlockRecord _record;
     private readonly Dictionary<BlockId, string> _blocks = [];
+    private readonly Dictionary<BlockId, RecordedBlock> _written = [];
     private readonly Lock _gate = new();
+    private readonly Lock _syncing = new();
     private CacheUse? _use;
     private long _bytes;
+    private long _writtenBytes;
+    private long _synced = Stopwatch.GetTimestamp();
 
     /// <param name="model">The model; its fingerprint is the name of the directory.</param>
     /// <param name="options">Where, and how much.</param>
@@ -59,6 +69,13 @@ public sealed class WeightCache : IDisposable
             return _blocks.TryGetValue(id, out var sha256) ? Place(id, sha256) : null;
     }
 
+    /// <summary>Whether a block of these bytes is here, or was written and is on its way to disk.</summary>
+    public bool Has(BlockId id, string sha256)
+    {
+        lock (_gate)
+            return (_blocks.GetValueOrDefault(id) ?? (_written.TryGetValue(id, out var written) ? written.Sha256 : null)) == sha256;
+    }
+
     /// <summary>Looks what other processes wrote.</summary>
     public void Refresh()
     {
@@ -81,7 +98,7 @@ public sealed class WeightCache : IDisposable
             throw new ResourceException($"{Directory} needs {bytes} more bytes of disk, {available} are available there");
     }
 
-    /// <summary>Writes blocks and records them.</summary>
+    /// <summary>Writes blocks, which count after the next <see cref="Sync"/>; now and then that is done here.</summary>
     /// <param name="blocks">Of one expert. Verified: nothing is checked here.</param>
     /// <returns>Bytes of those that were not here before.</returns>
     /// <exception cref="ResourceException">The disk is full.</exception>
@@ -91,38 +108,88 @@ public sealed class WeightCache : IDisposable
         if (blocks.Count == 0)
             return 0;
         lock (_gate)
+        {
             foreach (var block in blocks)
                 if (_blocks.TryGetValue(block.Id, out var sha256) && sha256 != block.Sha256)
                     throw new ModelException($"{Directory}: has {block.Id} with other bytes than are asked for now; stop the workers that use it and remove it");
-        try
-        {
-            lock (_gate)
-                _use ??= CacheUse.Begin(Directory);
-            var path = FilePath(blocks[0].Id);
-            System.IO.Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            using (var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, BufferSize = 0 }))
-            {
-                if (file.Length < FileBytes)
-                    file.SetLength(FileBytes);
-                foreach (var block in blocks)
-                    RandomAccess.Write(file.SafeFileHandle, block.Bytes.Span, Offset(block.Id));
-                file.Flush(flushToDisk: true);
-            }
-            lock (_gate)
-            {
-                VerifiedBlock[] added = [.. blocks.Where(block => !_blocks.ContainsKey(block.Id))];
-                _record.Append(added.Select(block => new RecordedBlock(block.Id, block.Bytes.Length, block.Sha256)));
-                ReadRecord();
-                return added.Sum(block => (long)block.Bytes.Length);
-            }
+            _use ??= CacheUse.Begin(Directory);
         }
-        catch (IOException e) when (e.HResult == NoSpace)
+        OnDisk(() => Write(blocks));
+        var added = 0L;
+        bool due;
+        lock (_gate)
         {
-            throw new ResourceException($"{Directory}: the disk is full; what was fetched so far is kept");
+            foreach (var block in blocks)
+                if (!_blocks.ContainsKey(block.Id) && _written.TryAdd(block.Id, new RecordedBlock(block.Id, block.Bytes.Length, block.Sha256)))
+                    added += block.Bytes.Length;
+            _writtenBytes += added;
+            due = _writtenBytes >= SyncBytes || Stopwatch.GetElapsedTime(_synced) >= SyncInterval;
+        }
+        if (due)
+            Sync();
+        return added;
+    }
+
+    /// <summary>Brings to disk what was written, and then records it.</summary>
+    /// <exception cref="ResourceException">The disk is full.</exception>
+    public void Sync()
+    {
+        lock (_syncing)
+        {
+            RecordedBlock[] written;
+            lock (_gate)
+            {
+                written = [.. _written.Values];
+                (_writtenBytes, _synced) = (0, Stopwatch.GetTimestamp());
+            }
+            if (written.Length == 0)
+                return;
+            OnDisk(() =>
+            {
+                // Side by side: a file system brings several files to disk in the time of one.
+                Parallel.ForEach(written.Select(block => FilePath(block.Id)).Distinct(), path =>
+                {
+                    using var file = Open(path);
+                    file.Flush(flushToDisk: true);
+                });
+                lock (_gate)
+                {
+                    _record.Append(written);
+                    ReadRecord();
+                    foreach (var block in written)
+                        _written.Remove(block.Id);
+                }
+            });
         }
     }
 
     public void Dispose() => _use?.Dispose();
+
+    private void Write(IReadOnlyList<VerifiedBlock> blocks)
+    {
+        var path = FilePath(blocks[0].Id);
+        System.IO.Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        using var file = Open(path);
+        if (file.Length < FileBytes)
+            file.SetLength(FileBytes);
+        foreach (var block in blocks)
+            RandomAccess.Write(file.SafeFileHandle, block.Bytes.Span, Offset(block.Id));
+    }
+
+    private static FileStream Open(string path) =>
+        new(path, new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, BufferSize = 0 });
+
+    private void OnDisk(Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception e) when ((e as AggregateException)?.InnerException is IOException { HResult: NoSpace } || e is IOException { HResult: NoSpace })
+        {
+            throw new ResourceException($"{Directory}: the disk is full; what was fetched so far is kept");
+        }
+    }
 
     private long FileBytes => _model.ExpertLayout.Bytes(0, _model.ExpertLayout.Blocks.Count);
 

@@ -27,7 +27,7 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
     /// <param name="wanted">Ascending, each once, with the SHA-256 that it must have.</param>
     /// <param name="sources">gRPC addresses.</param>
     /// <param name="bytesPerSecond">Of all sources together; 0: no limit.</param>
-    /// <param name="fetched">Told of the bytes of blocks that are on disk now, by several threads.</param>
+    /// <param name="fetched">Told of the bytes of blocks that came, by several threads.</param>
     /// <param name="cancel">Gives up; what is on disk stays.</param>
     /// <exception cref="RpcException">UNAVAILABLE: nobody has some of the blocks, or can be reached; says why for each source. FAILED_PRECONDITION: there is no source.</exception>
     /// <exception cref="Model.ResourceException">The disk or the cache has no room.</exception>
@@ -36,7 +36,7 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
         IReadOnlyList<(BlockId Id, string Sha256)> wanted, IReadOnlyCollection<string> sources, long bytesPerSecond, Action<long> fetched, CancellationToken cancel)
     {
         cache.Refresh();
-        var missing = wanted.Where(IsMissing).ToArray();
+        var missing = wanted.Where(block => !cache.Has(block.Id, block.Sha256)).ToArray();
         if (missing.Length == 0)
             return;
         if (sources.Count == 0)
@@ -51,6 +51,7 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
             var bucket = new TokenBucket(bytesPerSecond, TimeProvider.System);
             var lanes = asked.SelectMany(source => Enumerable.Range(0, PiecesAtOnce).Select(_ => ServeAsync(source))).ToArray();
             await Task.WhenAll(lanes).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            cache.Sync();
             cancel.ThrowIfCancellationRequested();
             if (lanes.Select(lane => lane.Exception?.InnerException).FirstOrDefault(fault => fault is not null) is { } fault)
                 throw fault;
@@ -76,8 +77,6 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
                 source.Dispose();
         }
     }
-
-    private bool IsMissing((BlockId Id, string Sha256) block) => cache.Find(block.Id) is not { } found || found.Sha256 != block.Sha256;
 
     /// <summary>One lane of a source: pieces one after the other.</summary>
     private async Task AskAsync(FetchSource source, PieceQueue queue, TokenBucket bucket, Action<long> fetched, CancellationToken cancel)

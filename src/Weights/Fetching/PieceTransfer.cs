@@ -25,7 +25,7 @@ internal sealed class PieceTransfer(ModelStore model, WeightCache cache, FetchSo
         {
             // Another source or another process may have brought some of it.
             cache.Refresh();
-            var missing = piece.Blocks.Where(block => cache.Find(block.Id) is not { } found || found.Sha256 != block.Sha256).ToArray();
+            var missing = piece.Blocks.Where(block => !cache.Has(block.Id, block.Sha256)).ToArray();
             if (missing.Length == 0)
                 return;
             var run = missing.TakeWhile((block, index) => block.Id.Block == missing[0].Id.Block + index).ToArray();
@@ -112,6 +112,8 @@ internal sealed class PieceTransfer(ModelStore model, WeightCache cache, FetchSo
         for (var i = 0; i < buffers.Count && wrong is null; i++)
         {
             var (id, sha256) = run[i];
+            if (cache.Has(id, sha256))
+                continue;
             var bytes = buffers[i].AsMemory(0, Length(id));
             if (Convert.ToHexStringLower(SHA256.HashData(bytes.Span)) == sha256)
                 verified.Add(new VerifiedBlock(id, sha256, bytes));

@@ -27,10 +27,10 @@ public sealed class CacheTests(ModelFixture models) : IClassFixture<ModelFixture
     public void A_line_that_a_power_cut_spoiled_is_a_block_that_is_not_there_and_harms_no_other(string torn)
     {
         using (var cache = Cache())
-            cache.Add([Block(0)]);
+            Add(cache, Block(0));
         File.AppendAllText(Path.Combine(_root, _store.Manifest.Fingerprint, WeightCache.RecordName), $"\n{torn}");
         using (var cache = Cache())
-            cache.Add([Block(2)]);
+            Add(cache, Block(2));
         using var fresh = Cache();
         Assert.Equal([true, false, true], new[] { 0, 1, 2 }.Select(block => fresh.Find(new BlockId(0, 0, block)) is not null));
         Assert.Equal(_store.ExpertLayout.Bytes(0, 1) + _store.ExpertLayout.Bytes(2, 3), fresh.Bytes);
@@ -40,7 +40,7 @@ public sealed class CacheTests(ModelFixture models) : IClassFixture<ModelFixture
     public void A_recorded_block_whose_file_is_gone_is_not_there()
     {
         using var cache = Cache();
-        cache.Add([Block(0)]);
+        Add(cache, Block(0));
         File.Delete(cache.Find(new BlockId(0, 0, 0))!.Value.Path);
         using var fresh = Cache();
         Assert.Null(fresh.Find(new BlockId(0, 0, 0)));
@@ -62,7 +62,7 @@ public sealed class CacheTests(ModelFixture models) : IClassFixture<ModelFixture
     public void Other_bytes_for_a_block_that_is_there_are_refused()
     {
         using var cache = Cache();
-        cache.Add([Block(0)]);
+        Add(cache, Block(0));
         var error = Assert.Throws<ModelException>(() => cache.Add([Block(0) with { Sha256 = new string('0', 64) }]));
         Assert.Contains("layer 0 expert 0 block 0 with other bytes", error.Message);
     }
@@ -76,7 +76,7 @@ public sealed class CacheTests(ModelFixture models) : IClassFixture<ModelFixture
         using var cache = Cache(limit: 3 * bytes);
         cache.Reserve(bytes);
         Assert.Equal([false, true, true], new[] { oldest, newer, used }.Select(Directory.Exists));
-        cache.Add([Block(0)]);
+        Add(cache, Block(0));
         var error = Assert.Throws<ResourceException>(() => cache.Reserve(2 * bytes));
         Assert.Contains($"would grow to {4 * bytes} bytes, its limit is {3 * bytes}", error.Message);
         Assert.True(Directory.Exists(used));
@@ -107,6 +107,12 @@ public sealed class CacheTests(ModelFixture models) : IClassFixture<ModelFixture
         Assert.False(bucket.TakeAsync(1000, CancellationToken.None).IsCompleted);
         Assert.Equal(1.0, time.Waits[^1]);
         Assert.True(new TokenBucket(0, time).TakeAsync(int.MaxValue, CancellationToken.None).IsCompletedSuccessfully);
+    }
+
+    private static void Add(WeightCache cache, VerifiedBlock block)
+    {
+        cache.Add([block]);
+        cache.Sync();
     }
 
     private WeightCache Cache(long? limit = null) => new(_store, new WeightCacheOptions { Root = _root, Limit = limit });
