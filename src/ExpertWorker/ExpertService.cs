@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels;
@@ -25,6 +26,7 @@ public sealed class ExpertService : IDisposable
     private readonly CallExecutor _decode;
     private readonly CallExecutor _bulk;
     private readonly Action<Exception> _onFault;
+    private readonly FaultInjector? _faults;
     private readonly WorkQueue _queue = new();
     private readonly FramePool<ExpertRequest> _requests = new(KeptFrames);
     private readonly FramePool<ResultFrame> _results = new(KeptFrames);
@@ -39,9 +41,10 @@ public sealed class ExpertService : IDisposable
     /// <param name="pool">Computes; used by this object's thread only.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
+    /// <param name="faults">What to do wrong; null: nothing. Not disposed.</param>
+    public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault, FaultInjector? faults)
     {
-        (_id, _tiles, _metrics, _onFault) = (id, tiles, metrics, onFault);
+        (_id, _tiles, _metrics, _onFault, _faults) = (id, tiles, metrics, onFault, faults);
         _speed = MachineSpeed.Measure(pool, tiles.Bytes);
         (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
         _computeUrgent = ComputeUrgent;
@@ -145,7 +148,7 @@ public sealed class ExpertService : IDisposable
         _requests.Return(request);
     }
 
-    private ResultFrame Compute(ExpertRequest request, CallExecutor executor, Action? between)
+    private ResultFrame? Compute(ExpertRequest request, CallExecutor executor, Action? between)
     {
         var call = request.Frame;
         var result = _results.Rent();
@@ -158,8 +161,14 @@ public sealed class ExpertService : IDisposable
                 : request.Check(_tiles);
             if (refusal is not null)
                 return Fail(result, refusal);
+            _faults?.Begin();
             var start = Stopwatch.GetTimestamp();
             executor.Run(request, result, between);
+            if (_faults?.End(call, result, Stopwatch.GetElapsedTime(start)) == false)
+            {
+                _results.Return(result);
+                return null;
+            }
             result.QueueUs = (uint)queued.TotalMicroseconds;
             result.ComputeUs = (uint)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
             _metrics.Computed(call, result);

@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
+using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Health;
 using Grok1Cluster.Grpc.Server;
@@ -18,10 +19,11 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly ExpertService _service;
     private readonly GrpcServer _server;
     private readonly WorkerMetrics _metrics;
+    private readonly FaultInjector? _faults;
     private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, WorkerMetrics metrics, GrpcServer server) =>
-        (_store, _tiles, _pool, _service, _metrics, _server) = (store, tiles, pool, service, metrics, server);
+    private ExpertWorkerHost(ModelStore store, TileStore tiles, ComputePool pool, ExpertService service, WorkerMetrics metrics, FaultInjector? faults, GrpcServer server) =>
+        (_store, _tiles, _pool, _service, _metrics, _faults, _server) = (store, tiles, pool, service, metrics, faults, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -34,6 +36,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 
     /// <summary>Bytes of the tiles.</summary>
     public long Bytes => _tiles.Bytes;
+
+    /// <summary>What this worker was told to do wrong; null: nothing.</summary>
+    public string? Faults => _faults?.Description;
 
     /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
     /// <exception cref="ModelException">Anything wrong in the store.</exception>
@@ -50,10 +55,14 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             MemoryBudget.Check($"worker {options.Id}", StoreBytes(store, slices), options.MemoryLimit);
             var tiles = Push(new TileStore(store, slices));
             if (options.Preload)
-                await Task.Run(() => tiles.Load(options.Weights, options.Loaded, cancel), cancel);
+                await Task.Run(() => tiles.Load(options.Weights, options.Verify, options.Loaded, cancel), cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
-            var service = Push(new ExpertService(options.Id, tiles, pool, metrics, onFault));
+            var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
+            var service = Push(new ExpertService(options.Id, tiles, pool, metrics, onFault, faults));
+            if (faults is not null)
+                // Ends before the service does, whose thread it may hold.
+                Push(faults);
 
             var health = new HealthService();
             var services = new GrpcServices();
@@ -66,7 +75,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             }, cancel);
             health.Set(HealthService.WholeServer, serving: true);
             health.Set(ExpertMethods.Service, serving: true);
-            var host = new ExpertWorkerHost(store, tiles, pool, service, metrics, server);
+            var host = new ExpertWorkerHost(store, tiles, pool, service, metrics, faults, server);
             try
             {
                 host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, options.HttpHost, port, cancel) : null;
@@ -96,6 +105,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     {
         if (_http is not null)
             await _http.DisposeAsync();
+        _faults?.Dispose();
         await _server.DisposeAsync();
         _service.Dispose();
         _metrics.Dispose();

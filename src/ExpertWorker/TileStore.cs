@@ -54,11 +54,13 @@ public sealed class TileStore : IDisposable
 
     /// <summary>Brings every tile into memory; before the first call.</summary>
     /// <param name="memory">How.</param>
+    /// <param name="verify">Whether every expert block that is now in memory must have its hash of the manifest.</param>
     /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
     /// <param name="cancel">Gives up.</param>
-    /// <exception cref="ModelException">A file cannot be read.</exception>
+    /// <exception cref="ModelException">A file cannot be read, or differs from the manifest.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory, Action<long>? loaded, CancellationToken cancel) => WeightLoading.LoadAll(_runs, memory.For(Bytes), loaded, cancel);
+    public void Load(WeightMemory memory, bool verify, Action<long>? loaded, CancellationToken cancel) =>
+        WeightLoading.LoadAll(_runs, memory.For(Bytes), verify ? Model.CheckTile : null, loaded, cancel);
 
     public void Dispose()
     {

@@ -7,6 +7,7 @@ using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.ExpertWorker.Faults;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -24,11 +25,15 @@ internal static class WorkerVerb
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
         var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
+        var noVerify = new Option<bool>("--no-verify") { Description = "do not check the weights' hashes while they are loaded" };
+        var faults = new SettingOption<FaultRule[]?>("--fault", "worker:fault", Faults, null, "TEST ONLY, do this wrong: " + FaultText.Grammar) { Separator = "+" };
+        var faultSeed = new SettingOption<int>("--fault-seed", "worker:fault_seed", TextFormats.Count(0), 1, "decides which calls a --fault with a chance meets");
         var machine = new MachineOptions();
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
-            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+            "grok1 worker --model demo --plan plan.json --id worker-0",
+            "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
         machine.AddTo(verb);
         verb.Runs(async (context, cancellation) =>
         {
@@ -45,11 +50,16 @@ internal static class WorkerVerb
                 MemoryLimit = context.Get(memory),
                 Weights = machine.Weights(context),
                 Preload = !context.Get(noPreload),
+                Verify = !context.Get(noVerify),
+                Faults = context.Get(faults) ?? [],
+                FaultSeed = context.Get(faultSeed),
                 Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
                 HttpPort = context.Get(httpPort),
                 HttpHost = host,
             }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
             await using var worker = await started;
+            if (worker.Faults is { } wrong)
+                context.Output.Warn($"FAULT INJECTION: worker {context.Get(id)} does wrong what --fault says: {wrong}");
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);
             else
@@ -58,6 +68,8 @@ internal static class WorkerVerb
         });
         return verb;
     }
+
+    private static TextFormat<FaultRule[]?> Faults { get; } = new("FAULT", "a fault such as " + FaultText.Grammar, FaultText.TryParse);
 
     private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, CancellationToken cancellation)
     {

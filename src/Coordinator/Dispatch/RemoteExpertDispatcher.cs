@@ -19,7 +19,12 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// </summary>
 public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
 {
+    /// <summary>How often a late call is looked at that nobody can be asked beside.</summary>
+    private static readonly TimeSpan LateTick = TimeSpan.FromMilliseconds(5);
+
     private readonly DispatchWorkers _workers;
+    private readonly SlownessReview _review;
+    private readonly ShadowCalls _shadows;
     private readonly LayerRoutes?[] _layers;
     private readonly LayerFlight[] _flights;
     private readonly TimeSpan _lostWorkerTimeout;
@@ -36,10 +41,13 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     /// <param name="pool">Adds the replies; used between the coordinator's own jobs.</param>
     /// <param name="spin">How long the engine's thread looks for the last answer before it sleeps.</param>
     /// <param name="lostWorkerTimeout">How long a bundle without a ready worker is waited for.</param>
-    public RemoteExpertDispatcher(PlanLookup plan, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout)
+    /// <param name="compareEvery">Of so many calls one is compared with another worker's answer; 0: none.</param>
+    public RemoteExpertDispatcher(PlanLookup plan, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout, int compareEvery)
     {
         (_width, _pool, _spin, _lostWorkerTimeout) = (config.EmbeddingDim, pool, spin, lostWorkerTimeout);
         _workers = new DispatchWorkers(plan, workers, fingerprint, config.ExpertCount);
+        _review = new SlownessReview(_workers, config.LayerCount);
+        _shadows = new ShadowCalls(_workers, _review, _width, compareEvery);
         _layers = new LayerRoutes?[config.LayerCount];
         _flights = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(_ => new LayerFlight(_width, spin))];
         _addJob = new DelegateJob(AddRow);
@@ -62,6 +70,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
             flight.Abandon();
             flight = Renew(batch.Slot);
         }
+        _review.Look();
         flight.Begin(batch, Routes(batch.Layer));
         _workers.SendAll(flight);
     }
@@ -70,13 +79,17 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         var flight = _flights[batch.Slot];
-        if (!flight.Wait(_workers.Patience(flight), cancel) || !flight.IsComplete)
+        var patience = _workers.Patience(flight);
+        while (!flight.Wait(patience, cancel) && !_workers.NeedHelp(flight))
+            patience = LateTick;
+        if (!flight.IsComplete)
         {
             CombineDisturbed(flight, cancel);
             return;
         }
         Add(flight);
         Observe(flight);
+        _shadows.Observe(flight);
         flight.Release();
     }
 

@@ -130,6 +130,8 @@ public sealed class CoordinatorHost : IAsyncDisposable
             else
                 Log.WorkerLost(link.Id, link.Connection.Address);
         };
+        pool.StandingChanged += (link, reason) => Log.WorkerStanding(link.Id, link.Health.Standing, reason);
+        pool.Differed += (first, second, verdict) => Log.WorkersDiffer(first.Id, second.Id, verdict);
         if (session.LocalWorkers is not { } local)
             return;
         local.Ended += (process, code) => Log.WorkerEnded(process.Id, process.Pid, code);

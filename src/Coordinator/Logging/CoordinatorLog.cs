@@ -1,3 +1,4 @@
+using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Engine.Scheduling;
 using Microsoft.Extensions.Logging;
 
@@ -40,6 +41,10 @@ public sealed partial class CoordinatorLog
 
     public void WorkerEnded(string worker, int process, int code) => WorkerEnded(_cluster, worker, process, code);
 
+    public void WorkerStanding(string worker, WorkerStanding standing, string reason) => WorkerStanding(_cluster, worker, standing, reason);
+
+    public void WorkersDiffer(string first, string second, string verdict) => WorkersDiffer(_cluster, first, second, verdict);
+
     public void HttpRequest(string requestId, string method, string route, int status, double seconds) => HttpRequest(_requests, requestId, method, route, status, seconds);
 
     public void SequenceEnded(SequenceTimes sequence, SequenceOutcome outcome, double queueSeconds, double firstTokenSeconds, double seconds) => SequenceEnded(
@@ -78,6 +83,12 @@ public sealed partial class CoordinatorLog
 
     [LoggerMessage(14, LogLevel.Error, "worker {Worker} could not be started again: {Reason}", EventName = "worker_not_restarted")]
     private static partial void WorkerNotRestarted(ILogger logger, string worker, string reason);
+
+    [LoggerMessage(15, LogLevel.Warning, "worker {Worker} is {Standing}: {Reason}", EventName = "worker_standing")]
+    private static partial void WorkerStanding(ILogger logger, string worker, WorkerStanding standing, string reason);
+
+    [LoggerMessage(16, LogLevel.Error, "workers {First} and {Second} answered the same call with different values: {Verdict}", EventName = "workers_differ")]
+    private static partial void WorkersDiffer(ILogger logger, string first, string second, string verdict);
 
     [LoggerMessage(20, LogLevel.Information, "{Method} {Route} {Status} in {Seconds} s, request {RequestId}", EventName = "http_request")]
     private static partial void HttpRequest(ILogger logger, string requestId, string method, string route, int status, double seconds);

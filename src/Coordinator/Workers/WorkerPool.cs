@@ -21,11 +21,17 @@ public sealed class WorkerPool : IAsyncDisposable
     /// <summary>In the order in which they were given.</summary>
     public IReadOnlyList<WorkerLink> Links { get; }
 
-    /// <summary>Grows whenever a worker is lost or back.</summary>
+    /// <summary>Grows whenever a worker is lost or back, or another is to be asked before it.</summary>
     public long Version => Volatile.Read(ref _version);
 
     /// <summary>A worker is lost or back; raised by a thread that must not be held up.</summary>
     public event Action<WorkerLink>? Changed;
+
+    /// <summary>A worker's standing changed, and why; raised by a thread that must not be held up.</summary>
+    public event Action<WorkerLink, string>? StandingChanged;
+
+    /// <summary>Two workers answered the same with different bits, and what follows; raised likewise.</summary>
+    public event Action<WorkerLink, WorkerLink, string>? Differed;
 
     /// <summary>What cannot be computed now: the tiles of the plan that only lost workers held.</summary>
     public PlanCoverage Coverage => PlanCoverage.Of(Plan, Links.ToDictionary(link => link.Id, link => link.Held));
@@ -41,6 +47,15 @@ public sealed class WorkerPool : IAsyncDisposable
         foreach (var link in Links)
             await link.DisposeAsync();
     }
+
+    /// <summary>A worker is preferred more or less than before: routes are made again.</summary>
+    internal void Reroute(WorkerLink link, string reason)
+    {
+        Interlocked.Increment(ref _version);
+        StandingChanged?.Invoke(link, reason);
+    }
+
+    internal void Differ(WorkerLink first, WorkerLink second, string verdict) => Differed?.Invoke(first, second, verdict);
 
     private void OnChanged(WorkerLink link)
     {

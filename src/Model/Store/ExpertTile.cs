@@ -91,6 +91,9 @@ public sealed unsafe class ExpertTile : IDisposable
             _weights.Dispose();
     }
 
+    /// <summary>The bytes of an expert block.</summary>
+    internal ReadOnlySpan<byte> Block(int block) => new(Start(block), checked((int)Layout.Blocks[block].Bytes));
+
     private void FindBlocks()
     {
         var start = _weights.Start;

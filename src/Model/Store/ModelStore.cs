@@ -103,6 +103,21 @@ public sealed class ModelStore : IDisposable
         return new ExpertTile(ExpertLayout, slice, FilePath(entry.File), entry.File.Bytes, offset, first, end);
     }
 
+    /// <summary>Checks the SHA-256 of every block of a tile, in the memory that is computed with.</summary>
+    /// <exception cref="ModelException">One is not that of the manifest; the message names it.</exception>
+    public void CheckTile(ExpertTile tile)
+    {
+        var entry = Find(tile.Slice.Layer, tile.Slice.Expert)!;
+        var run = FindRun(entry, tile.Slice);
+        // Hashes are those of the held blocks, run after run.
+        var hash = tile.FirstBlock - entry.FirstBlocks[run];
+        for (var before = 0; before < run; before++)
+            hash += entry.EndBlocks[before] - entry.FirstBlocks[before];
+        for (var block = tile.FirstBlock; block < tile.EndBlock; block++, hash++)
+            if (StoreWriter.BlockHash(tile.Block(block)) != entry.BlockSha256[hash])
+                throw new ModelException($"{FilePath(entry.File)}: block {block} (layer {tile.Slice.Layer} expert {tile.Slice.Expert}, columns from {ExpertLayout.Blocks[block].FirstColumn}) has another SHA-256 than in the manifest; import the model again, or copy this file anew");
+    }
+
     public void Dispose()
     {
         DenseLayout.Dispose();
