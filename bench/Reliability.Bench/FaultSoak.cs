@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Reliability.Bench;
 
@@ -22,7 +23,14 @@ public sealed record SoakLedger(int Complete, int Errors, int Wrong, int Cut, in
 public sealed class FaultSoak(string model, int tokens, Action<string> note)
 {
     private const int Clients = 4, Kinds = 8, Workers = 3;
-    private const string ByChance = "corrupt,chance=0.0005+nan,chance=0.0005+delay=20ms,chance=0.002";
+
+    /// <summary>What workers do wrong by chance, once the right texts are known.</summary>
+    private static string ByChance(string model, int tokens)
+    {
+        using var store = ModelStore.Open(model);
+        var after = 2 * store.Config.LayerCount * tokens * Kinds;
+        return $"corrupt,after={after},chance=0.0005+nan,after={after},chance=0.0005+delay=20ms,after={after},chance=0.002";
+    }
 
     /// <summary>Runs.</summary>
     /// <param name="time">How long.</param>
@@ -30,9 +38,9 @@ public sealed class FaultSoak(string model, int tokens, Action<string> note)
     /// <param name="seed">Decides which.</param>
     public async Task<SoakLedger> RunAsync(TimeSpan time, TimeSpan every, int seed)
     {
-        var texts = await ReferenceAsync(model, tokens, Kinds);
-        using var cluster = await TestedCluster.StartAsync(new TestedClusterOptions { Model = model, Workers = Workers, Fault = ByChance });
+        using var cluster = await TestedCluster.StartAsync(new TestedClusterOptions { Model = model, Workers = Workers, Fault = ByChance(model, tokens) });
         using var streams = new Streams(cluster.Url, tokens);
+        var texts = await ReferenceAsync(streams, Kinds);
         var start = Stopwatch.GetTimestamp();
         var stream = streams.RunAsync(Clients, Kinds, () => Stopwatch.GetElapsedTime(start) < time);
         var random = new Random(seed);
@@ -58,11 +66,9 @@ public sealed class FaultSoak(string model, int tokens, Action<string> note)
         return new SoakLedger(right, results.Count(result => result.Error is not null), whole.Length - right, results.Count(result => result.IsCut), faults, early.Bytes, late.Bytes, early.Handles, late.Handles);
     }
 
-    /// <summary>The right texts: of a cluster to which nothing is done.</summary>
-    public static async Task<IReadOnlyList<string>> ReferenceAsync(string model, int tokens, int kinds)
+    /// <summary>The right texts: one after the other, while nothing is done to the cluster.</summary>
+    public static async Task<IReadOnlyList<string>> ReferenceAsync(Streams streams, int kinds)
     {
-        using var cluster = await TestedCluster.StartAsync(new TestedClusterOptions { Model = model, Workers = Workers });
-        using var streams = new Streams(cluster.Url, tokens);
         var texts = new List<string>();
         for (var kind = 0; kind < kinds; kind++)
             texts.Add(await streams.RequestAsync(kind) is { Error: null, IsCut: false } result ? result.Text : throw new InvalidOperationException("the undisturbed cluster failed"));

@@ -28,7 +28,10 @@ if (rows.Length == 0)
     Console.Error.WriteLine($"--fault: one of {string.Join(", ", FaultRow.All(model, tokens).Select(row => row.Name))}");
     return 2;
 }
-var texts = await FaultSoak.ReferenceAsync(model, tokens, FaultRun.Kinds);
+IReadOnlyList<string> texts;
+using (var undisturbed = await TestedCluster.StartAsync(new TestedClusterOptions { Model = model }))
+using (var streams = new Streams(undisturbed.Url, tokens))
+    texts = await FaultSoak.ReferenceAsync(streams, FaultRun.Kinds);
 var report = new List<object>();
 var good = true;
 Console.WriteLine("| fault | runs | longest gap ms p50 / p95 / max | ms per token p50 / p95 | recovery ms p50 / max | requests | right | errors | wrong |");

@@ -13,7 +13,7 @@ public sealed class FaultSoakTests(ModelFixture models, ITestOutputHelper output
     public async Task Each_request_is_complete_and_right_or_ends_with_an_explicit_error_and_nothing_is_left()
     {
         var seconds = double.Parse(Environment.GetEnvironmentVariable("GROK1_SOAK_SECONDS") ?? "20", CultureInfo.InvariantCulture);
-        var ledger = await new FaultSoak(models.Endless(), tokens: 60, output.WriteLine).RunAsync(TimeSpan.FromSeconds(seconds), every: TimeSpan.FromSeconds(2), seed: 1);
+        var ledger = await new FaultSoak(models.Endless(), tokens: 40, output.WriteLine).RunAsync(TimeSpan.FromSeconds(seconds), every: TimeSpan.FromSeconds(2), seed: 1);
         output.WriteLine($"{ledger}");
         Assert.True(ledger is { Complete: > 0, Faults: > 0 }, $"{ledger}");
         // Workers are started again well within the time that a request may wait for them.

@@ -61,8 +61,8 @@ public sealed class PacketFilter : IDisposable
     }
 }
 
-/// <summary>A theory that drops packets; skipped, with a line that says so, where that cannot be done.</summary>
-public sealed class PacketFilterTheoryAttribute : Xunit.TheoryAttribute
+/// <summary>A fact that drops packets; skipped, with a line that says so, where that cannot be done.</summary>
+public sealed class PacketFilterFactAttribute : Xunit.FactAttribute
 {
-    public PacketFilterTheoryAttribute() => Skip = PacketFilter.Missing.Value;
+    public PacketFilterFactAttribute() => Skip = PacketFilter.Missing.Value;
 }
