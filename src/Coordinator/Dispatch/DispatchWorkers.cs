@@ -119,7 +119,7 @@ internal sealed class DispatchWorkers
             return;
         link.Outcomes.CountWrong();
         if (link.Health.Failed())
-            Pool.Reroute(link, $"it is set aside after wrong answers, the last: {fault.Cause.Message}");
+            Pool.Reroute(link, $"several answers were wrong, the last: {fault.Cause.Message}");
     }
 
     /// <summary>A call is overdue, and another worker is asked.</summary>
@@ -128,7 +128,7 @@ internal sealed class DispatchWorkers
         var link = _links[call.Route.Worker]!;
         link.Outcomes.CountOverdue();
         if (link.Health.Overdue())
-            Pool.Reroute(link, $"it is demoted: no answer within {call.Waiting.TotalSeconds:0.0} s");
+            Pool.Reroute(link, $"no answer within {call.Waiting.TotalSeconds:0.0} s");
     }
 
     public bool IsLate(WorkerCall call) => Times(call).LateAfter(call.Rows) is { } late && call.Waiting >= late;

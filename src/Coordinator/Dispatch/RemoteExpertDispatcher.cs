@@ -42,12 +42,13 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     /// <param name="spin">How long the engine's thread looks for the last answer before it sleeps.</param>
     /// <param name="lostWorkerTimeout">How long a bundle without a ready worker is waited for.</param>
     /// <param name="compareEvery">Of so many calls one is compared with another worker's answer; 0: none.</param>
-    public RemoteExpertDispatcher(PlanLookup plan, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout, int compareEvery)
+    /// <param name="arbiter">Says which of two workers is right where there is no third; null: nobody does.</param>
+    public RemoteExpertDispatcher(PlanLookup plan, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout, int compareEvery, LocalArbiter? arbiter)
     {
         (_width, _pool, _spin, _lostWorkerTimeout) = (config.EmbeddingDim, pool, spin, lostWorkerTimeout);
         _workers = new DispatchWorkers(plan, workers, fingerprint, config.ExpertCount);
         _review = new SlownessReview(_workers, config.LayerCount);
-        _shadows = new ShadowCalls(_workers, _review, _width, compareEvery);
+        _shadows = new ShadowCalls(_workers, _review, _width, compareEvery, arbiter);
         _layers = new LayerRoutes?[config.LayerCount];
         _flights = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(_ => new LayerFlight(_width, spin))];
         _addJob = new DelegateJob(AddRow);

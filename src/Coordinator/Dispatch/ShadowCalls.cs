@@ -23,6 +23,7 @@ internal sealed class ShadowCalls
     private readonly DispatchWorkers _workers;
     private readonly SlownessReview _review;
     private readonly LayerFlight _flight;
+    private readonly LocalArbiter? _arbiter;
     private readonly long _every;
     private readonly ExpectedReply _expected = new();
     private readonly Dictionary<(int Layer, int Worker, int Other), WorkerRoute> _routes = [];
@@ -40,8 +41,9 @@ internal sealed class ShadowCalls
     /// <param name="review">Says who should be tried.</param>
     /// <param name="width">EmbeddingDim.</param>
     /// <param name="every">Of so many calls one is compared; 0: none.</param>
-    public ShadowCalls(DispatchWorkers workers, SlownessReview review, int width, int every) =>
-        (_workers, _review, _flight, _every) = (workers, review, new LayerFlight(width, TimeSpan.Zero), every);
+    /// <param name="arbiter">Says who is right where there is no third worker; null: nobody does.</param>
+    public ShadowCalls(DispatchWorkers workers, SlownessReview review, int width, int every, LocalArbiter? arbiter) =>
+        (_workers, _review, _flight, _every, _arbiter) = (workers, review, new LayerFlight(width, TimeSpan.Zero), every, arbiter);
 
     /// <summary>A flight was completed, and its answers are still there.</summary>
     public void Observe(LayerFlight flight)
@@ -137,12 +139,12 @@ internal sealed class ShadowCalls
         }
         if (_purpose == ShadowPurpose.Third)
         {
-            Decide(call.Result!.Values);
+            Decide(call.Result!.Values, $"worker {call.Worker.Id}");
             call.Release();
             return;
         }
         if (_purpose == ShadowPurpose.Probe && link.Health.Probed(call.Elapsed <= QuickFactor * _reliedTime + QuickMargin))
-            _workers.Pool.Reroute(link, $"it is {(link.Health.Standing == WorkerStanding.Healthy ? "asked again" : "tried on")}: its answers to probes are {(link.Health.Standing == WorkerStanding.Healthy ? "sound and quick" : "sound")}");
+            _workers.Pool.Reroute(link, link.Health.Standing == WorkerStanding.Healthy ? "its answers to probes are sound and quick" : "its answers to probes are sound");
         if (IsAlike(_asked, _relied))
             Check(call);
         else
@@ -170,7 +172,10 @@ internal sealed class ShadowCalls
             _workers.Send(_flight, call, connection);
             return;
         }
-        _workers.Pool.Differ(first, second, "there is no third worker with the same bundles to decide who is right");
+        if (_arbiter is not null && LocalArbiter.IsLike(second.Connection.Description.KernelId) && _arbiter.Answer(call) is { } own)
+            Decide(own, "this coordinator");
+        else
+            _workers.Pool.Differ(first, second, "nobody else has the same weights to decide who is right");
     }
 
     private int? ThirdFor(WorkerRoute route)
@@ -182,13 +187,13 @@ internal sealed class ShadowCalls
         return null;
     }
 
-    private void Decide(ReadOnlySpan<byte> third)
+    private void Decide(ReadOnlySpan<byte> third, string who)
     {
         var (first, second) = (_workers.Links[_relied]!, _workers.Links[_asked]!);
         var wrong = _expected.IsSame(third) ? second : third.SequenceEqual(_second) ? first : null;
-        _workers.Pool.Differ(first, second, wrong is null ? "a third differs from both" : $"a third agrees with {(wrong == first ? second : first).Id}: {wrong.Id} is not asked any more until it is started again");
+        _workers.Pool.Differ(first, second, wrong is null ? $"{who} has a third result" : $"{who} agrees with {(wrong == first ? second : first).Id}: {wrong.Id} is not asked any more until it is started again");
         if (wrong?.Health.Distrust() == true)
-            _workers.Pool.Reroute(wrong, "it is distrusted: it computed something else than two others");
+            _workers.Pool.Reroute(wrong, "it computed something else than two others");
     }
 
     private void GiveUp(WorkerCall call)

@@ -52,7 +52,7 @@ internal sealed class SlownessReview
             if (_standIns[worker].Length > 0 && _workers.Links[worker] is { IsReady: true } link)
             {
                 if (link.Health.Compare(IsSlow(worker, link.Health.Times)))
-                    _workers.Pool.Reroute(link, "it is demoted: its calls take much longer than those of workers that hold the same");
+                    _workers.Pool.Reroute(link, "its calls take much longer than those of workers that hold the same");
                 if (link.Health.IsProbeDue)
                     ProbeDue ??= worker;
             }

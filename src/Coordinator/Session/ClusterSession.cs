@@ -177,7 +177,7 @@ public sealed class ClusterSession : IAsyncDisposable
         var workers = WorkerPool = Own(new WorkerPool(Plan, Store.Manifest.Fingerprint, connections));
         LocalWorkers?.Supervise(ready => workers.SetAddress(ready.Id, ready.Address));
         return new RemoteExpertDispatcher(
-            new PlanLookup(Plan, geometry), workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero, Options.LostWorkerTimeout, Options.CompareEvery)
+            new PlanLookup(Plan, geometry), workers, Store.Manifest.Fingerprint, Store.Config, Pool, Options.WorkerAddresses.Count > 0 ? DispatchSpin : TimeSpan.Zero, Options.LostWorkerTimeout, Options.CompareEvery, new LocalArbiter(Store, Pool))
         {
             Depth = Depth as PipelineDepth,
         };

@@ -51,7 +51,7 @@ public sealed class DegradedWorkerTests(ModelFixture models) : IClassFixture<Mod
         await StartAsync(workers: 2, $"corrupt,after={Sound},times=3");
         StepUntil(() => Standing == WorkerStanding.SetAside);
         StepUntil(() => Standing == WorkerStanding.Healthy);
-        Assert.Contains(_events, text => text.StartsWith("worker-0 SetAside: it is set aside after wrong answers, the last: worker worker-0 at 127.0.0.1:"));
+        Assert.Contains(_events, text => text.StartsWith("worker-0 SetAside: several answers were wrong, the last: worker worker-0 at 127.0.0.1:"));
     }
 
     [Fact]
@@ -90,11 +90,20 @@ public sealed class DegradedWorkerTests(ModelFixture models) : IClassFixture<Mod
     }
 
     [Fact]
-    public async Task Two_workers_that_differ_are_both_named_where_nobody_can_decide()
+    public async Task Of_two_workers_that_differ_the_coordinators_own_weights_say_which_is_wrong()
     {
         await StartAsync(workers: 2, $"wrong,after={Sound}");
+        StepUntil(() => Standing == WorkerStanding.Distrusted, compare: false);
+        Assert.Matches("this coordinator agrees with worker-1: worker-0 is not asked any more", _events[0]);
+        StepUntil(() => true);
+    }
+
+    [Fact]
+    public async Task Two_workers_that_differ_are_both_named_where_nobody_can_decide()
+    {
+        await StartAsync(workers: 2, $"wrong,after={Sound}", models.WithoutExperts("tiny-a"));
         StepUntil(() => _events.Count > 0, compare: false);
-        Assert.Matches("^(worker-0 and worker-1|worker-1 and worker-0): there is no third worker", _events[0]);
+        Assert.Matches("^(worker-0 and worker-1|worker-1 and worker-0): nobody else has the same weights to decide who is right$", _events[0]);
         Assert.All(_session.WorkerPool!.Links, link => Assert.True(link.Outcomes is { Differed: > 0, Compared: > 0 }));
         Assert.All(_session.WorkerPool.Links, link => Assert.Equal(WorkerStanding.Healthy, link.Health.Standing));
     }
@@ -130,7 +139,7 @@ public sealed class DegradedWorkerTests(ModelFixture models) : IClassFixture<Mod
         new ExpertWorkerOptions { Id = id, ModelPath = models.Golden("tiny-a"), Listen = listen, Threads = 1, Faults = faults }, _ => { }, CancellationToken.None);
 
     /// <summary>Every bundle on every worker, and a comparison wherever one is possible.</summary>
-    private async Task StartAsync(int workers, string fault)
+    private async Task StartAsync(int workers, string fault, string? coordinatorModel = null)
     {
         var model = models.Golden("tiny-a");
         Assert.True(FaultText.TryParse(fault, out var rules));
@@ -140,7 +149,7 @@ public sealed class DegradedWorkerTests(ModelFixture models) : IClassFixture<Mod
         PlanFile.Save(_plan, FailoverCluster.Replicated(plan, workers, workers));
         _session = await ClusterSession.StartAsync(new ClusterSessionOptions
         {
-            StorePath = model, WorkerAddresses = [.. _workers.Select(worker => worker.Address.ToString())], Threads = 1, PipelineDepth = 1, Plan = PlanRequest.Parse(_plan), CompareEvery = 1,
+            StorePath = coordinatorModel ?? model, WorkerAddresses = [.. _workers.Select(worker => worker.Address.ToString())], Threads = 1, PipelineDepth = 1, Plan = PlanRequest.Parse(_plan), CompareEvery = 1,
         }, _ => { }, CancellationToken.None);
         _session.WorkerPool!.StandingChanged += (link, reason) => _events.Add($"{link.Id} {link.Health.Standing}: {reason}");
         _session.WorkerPool.Differed += (first, second, verdict) => _events.Add($"{first.Id} and {second.Id}: {verdict}");
