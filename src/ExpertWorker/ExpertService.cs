@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.ExpertWorker.Control;
+using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Kernels;
@@ -30,6 +31,7 @@ internal sealed class ExpertService : IDisposable
     private readonly CallExecutor _decode;
     private readonly CallExecutor _bulk;
     private readonly Action<Exception> _onFault;
+    private readonly FaultInjector? _faults;
     private readonly WorkQueue _queue = new();
     private readonly FramePool<ExpertRequest> _requests = new(KeptFrames);
     private readonly FramePool<ResultFrame> _results = new(KeptFrames);
@@ -47,9 +49,11 @@ internal sealed class ExpertService : IDisposable
     /// <param name="pool">Computes; used by this object's thread only.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
+    /// <param name="faults">What to do wrong; null: nothing. Not disposed.</param>
+    public ExpertService(
+        string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault, FaultInjector? faults)
     {
-        (_id, _tiles, _memoryBytes, _leaving, _calls, _metrics, _onFault) = (id, tiles, memoryBytes, leaving, calls, metrics, onFault);
+        (_id, _tiles, _memoryBytes, _leaving, _calls, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, metrics, onFault, faults);
         // One that holds nothing yet may come to hold anything.
         _speed = MachineSpeed.Measure(pool, tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model));
         (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
@@ -164,7 +168,7 @@ internal sealed class ExpertService : IDisposable
         _requests.Return(request);
     }
 
-    private ResultFrame Compute(ExpertRequest request, CallExecutor executor, Action? between)
+    private ResultFrame? Compute(ExpertRequest request, CallExecutor executor, Action? between)
     {
         var call = request.Frame;
         var result = _results.Rent();
@@ -177,8 +181,14 @@ internal sealed class ExpertService : IDisposable
                 : request.Check(_tiles);
             if (refusal is not null)
                 return Fail(result, refusal);
+            _faults?.Begin();
             var start = Stopwatch.GetTimestamp();
             executor.Run(request, result, between);
+            if (_faults?.End(call, result, Stopwatch.GetElapsedTime(start)) == false)
+            {
+                _results.Return(result);
+                return null;
+            }
             result.QueueUs = (uint)queued.TotalMicroseconds;
             result.ComputeUs = (uint)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
             _metrics.Computed(call, result);

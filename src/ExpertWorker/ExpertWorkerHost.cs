@@ -1,6 +1,7 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.ExpertWorker.Control;
+using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Health;
 using Grok1Cluster.Grpc.Server;
@@ -25,10 +26,12 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly HealthService _health;
     private readonly LeaveSignal _leaving;
     private readonly GrpcServer _server;
+    private readonly FaultInjector? _faults;
     private WorkerHttpServer? _http;
 
-    private ExpertWorkerHost(Stack<IDisposable> owned, TileStore tiles, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, GrpcServer server) =>
-        (_owned, _tiles, _service, _cache, _health, _leaving, _server) = (owned, tiles, service, cache, health, leaving, server);
+    private ExpertWorkerHost(
+        Stack<IDisposable> owned, TileStore tiles, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, FaultInjector? faults, GrpcServer server) =>
+        (_owned, _tiles, _service, _cache, _health, _leaving, _faults, _server) = (owned, tiles, service, cache, health, leaving, faults, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -61,6 +64,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     /// <summary>What it says of itself now.</summary>
     public DescribeResponse Describe() => _service.Describe();
 
+    /// <summary>What this worker was told to do wrong; null: nothing.</summary>
+    public string? Faults => _faults?.Description;
+
     /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
     /// <exception cref="ModelException">Anything wrong in the store.</exception>
     /// <exception cref="PlanException">The plan does not fit it.</exception>
@@ -78,12 +84,16 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             var local = new LocalWeights(store, cache);
             var tiles = Push(new TileStore(store));
             var calls = new CallEpochs();
-            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note), options.Weights, options.MemoryLimit, calls);
+            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note), options.Weights, options.MemoryLimit, calls, options.Verify);
             await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();
-            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, metrics, onFault));
+            var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
+            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, metrics, onFault, faults));
+            if (faults is not null)
+                // Ends before the service does, whose thread it may hold.
+                Push(faults);
 
             var health = new HealthService();
             var services = new GrpcServices();
@@ -97,7 +107,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                 Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
             }, cancel);
             SetHealth(health, serving: true);
-            var host = new ExpertWorkerHost(opened, tiles, service, cache, health, leaving, server);
+            var host = new ExpertWorkerHost(opened, tiles, service, cache, health, leaving, faults, server);
             try
             {
                 host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, () => !leaving.IsGiven, options.HttpHost, port, cancel) : null;

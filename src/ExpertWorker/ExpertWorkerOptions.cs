@@ -1,5 +1,6 @@
 using System.Net;
 using Grok1Cluster.Model.Catalog;
+using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights.Cache;
 
@@ -61,4 +62,13 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>Whether every page of the tiles is read before the worker is ready.</summary>
     public bool Preload { get; init; } = true;
+
+    /// <summary>Whether the tiles' hashes are checked when they are loaded; only with <see cref="Preload"/>.</summary>
+    public bool Verify { get; init; } = true;
+
+    /// <summary>What to do wrong, for tests and drills. Default nothing.</summary>
+    public IReadOnlyList<FaultRule> Faults { get; init; } = [];
+
+    /// <summary>Decides which calls a fault with a chance meets.</summary>
+    public int FaultSeed { get; init; } = 1;
 }

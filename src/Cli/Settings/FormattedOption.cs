@@ -22,6 +22,9 @@ internal class FormattedOption<T> : Option<T>
             DefaultValueFactory = _ => defaultValue;
     }
 
+    /// <summary>Between values, where the flag may be given several times; null: once.</summary>
+    public string? Separator { get; init; }
+
     /// <summary>What is wrong with a text for this option, or null.</summary>
     public string? Problem(string text) => _format.TryParse(text, out _) ? null : $"'{text}' is not {_format.Allowed}";
 
@@ -31,7 +34,7 @@ internal class FormattedOption<T> : Option<T>
     private T? ParseFlag(ArgumentResult argument)
     {
         // How often a flag may be given is the library's to check.
-        var text = argument.Tokens[^1].Value;
+        var text = Separator is null ? argument.Tokens[^1].Value : string.Join(Separator, argument.Tokens);
         if (_format.TryParse(text, out var value))
             return value;
         argument.AddError($"{Name}: {Problem(text)}");

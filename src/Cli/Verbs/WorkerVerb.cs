@@ -8,6 +8,7 @@ using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Weights.Cache;
 
@@ -38,6 +39,9 @@ internal static class WorkerVerb
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
         var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
+        var noVerify = new Option<bool>("--no-verify") { Description = "do not check the weights' hashes while they are loaded" };
+        var faults = new SettingOption<FaultRule[]?>("--fault", "worker:fault", Faults, null, "TEST ONLY, do this wrong: " + FaultText.Grammar) { Separator = "+" };
+        var faultSeed = new SettingOption<int>("--fault-seed", "worker:fault_seed", TextFormats.Count(0), 1, "decides which calls a --fault with a chance meets");
         var machine = new MachineOptions();
         var membership = new MembershipOptions("coordinators", "--listen");
         var supervised = new Option<bool>("--supervised") { Hidden = true };
@@ -45,7 +49,8 @@ internal static class WorkerVerb
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
             "grok1 worker --model demo --plan plan.json --id worker-0",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
-            "grok1 worker --from node0:9050,node1:9050 --id worker-8 --listen 0.0.0.0:9050") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+            "grok1 worker --from node0:9050,node1:9050 --id worker-8 --listen 0.0.0.0:9050",
+            "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, threads, memory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
         machine.AddTo(verb);
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
@@ -73,6 +78,8 @@ internal static class WorkerVerb
             }
             await using var worker = started;
             await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
+            if (worker.Faults is { } wrong)
+                context.Output.Warn($"FAULT INJECTION: worker {context.Get(id)} does wrong what --fault says: {wrong}");
             if (context.Get(supervised))
                 await ServeParentAsync(context.Get(id), worker);
             else
@@ -98,6 +105,9 @@ internal static class WorkerVerb
                     MemoryLimit = context.Get(memory),
                     Weights = machine.Weights(context),
                     Preload = !context.Get(noPreload),
+                    Verify = !context.Get(noVerify),
+                    Faults = context.Get(faults) ?? [],
+                    FaultSeed = context.Get(faultSeed),
                     Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
                     HttpPort = context.Get(httpPort),
                     HttpHost = host,
@@ -106,6 +116,8 @@ internal static class WorkerVerb
         });
         return verb;
     }
+
+    private static TextFormat<FaultRule[]?> Faults { get; } = new("FAULT", "a fault such as " + FaultText.Grammar, FaultText.TryParse);
 
     private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, RegisteredWorker? registered, CancellationToken cancellation)
     {

@@ -1,20 +1,18 @@
 namespace Grok1Cluster.Coordinator.Dispatch;
 
 /// <summary>The straight line through points (x, y) by least squares, older points counting less; never falling, never below zero.</summary>
-internal sealed class DecayingLine
+/// <param name="decay">What is left of a point's weight after the next one: with 0.99 the last hundred or so count.</param>
+internal sealed class DecayingLine(double decay)
 {
-    /// <summary>What is left of a point's weight after the next one: the last hundred or so count.</summary>
-    private const double Decay = 0.99;
-
     private double _n, _x, _y, _xx, _xy;
 
     public void Add(double x, double y)
     {
-        _n = Decay * _n + 1;
-        _x = Decay * _x + x;
-        _y = Decay * _y + y;
-        _xx = Decay * _xx + x * x;
-        _xy = Decay * _xy + x * y;
+        _n = decay * _n + 1;
+        _x = decay * _x + x;
+        _y = decay * _y + y;
+        _xx = decay * _xx + x * x;
+        _xy = decay * _xy + x * y;
     }
 
     /// <summary>The line's y at x; 0 before the first point.</summary>

@@ -1,14 +1,16 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Model.Config;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
 
 /// <summary>
-/// One plan and the workers as dispatch uses them: by index, who is ready for a bundle, how to send, who is late. A flight keeps
+/// One plan and the workers as dispatch uses them: by index, who is asked for a bundle, how to send, who is late. A flight keeps
 /// to the plan it began with. Used by the engine's thread.
 /// </summary>
 internal sealed class DispatchWorkers
@@ -37,15 +39,20 @@ internal sealed class DispatchWorkers
         (_plan, Pool, _fingerprint, _experts) = (plan, pool, ExpertMethods.ShortFingerprint(fingerprint), config.ExpertCount);
         _layers = new LayerRoutes?[config.LayerCount];
         _links = [.. plan.Workers.Select(_ => (WorkerLink?)null)];
+        LookForWorkers();
     }
 
     public Plan Plan => _plan.Plan;
 
     public WorkerPool Pool { get; }
 
-    public long Now => Stopwatch.GetTimestamp();
+    /// <summary>How many calls may be made beside late ones.</summary>
+    public HedgeBudget Hedges { get; } = new();
 
     public TimeSpan Since(long timestamp) => Stopwatch.GetElapsedTime(timestamp);
+
+    /// <summary>The workers by index; null where one was never there.</summary>
+    public ReadOnlySpan<WorkerLink?> Links => CollectionsMarshal.AsSpan(_links);
 
     public ReadOnlySpan<PlacedBundle> Bundles(int layer) => _plan.Bundles(layer);
 
@@ -80,27 +87,25 @@ internal sealed class DispatchWorkers
     /// <summary>The connection of a worker that is ready; null: it is not.</summary>
     public WorkerConnection? Connection(int worker) => _links[worker] is { IsReady: true } link ? link.Connection : null;
 
-    /// <summary>Who is asked for a bundle: the first of its workers that is ready; null where there is none.</summary>
+    /// <summary>Of a bundle's workers that are ready the first of the best standing; null where there is none.</summary>
     /// <param name="avoided">Connections that are not asked.</param>
     /// <param name="suspect">One that is asked only if there is no other.</param>
     public int? Choose(PlacedBundle bundle, IReadOnlySet<WorkerConnection> avoided, WorkerConnection? suspect)
     {
-        int? last = null;
+        int? chosen = null;
+        var best = int.MaxValue;
         foreach (var worker in Candidates(bundle))
-            if (_links[worker]?.For(bundle.Bundle, Plan) is { } connection && !avoided.Contains(connection))
-            {
-                if (connection != suspect)
-                    return worker;
-                last = worker;
-            }
-        return last;
+            if (_links[worker] is { } link && link.For(bundle.Bundle, Plan) is { } connection && !avoided.Contains(connection)
+                && Rank(link, connection, suspect) is var rank && rank < best)
+                (chosen, best) = (worker, rank);
+        return chosen;
     }
 
-    /// <summary>A worker other than the one that is asked already, ready for a bundle and with nothing else to do.</summary>
+    /// <summary>A worker other than the one that is asked already, well, ready for a bundle and with nothing else to do.</summary>
     public int? ChooseIdle(PlacedBundle bundle, WorkerConnection asked)
     {
         foreach (var worker in Candidates(bundle))
-            if (_links[worker]?.For(bundle.Bundle, Plan) is { IsIdle: true } connection && connection != asked)
+            if (_links[worker] is { Health.Standing: WorkerStanding.Healthy } link && link.For(bundle.Bundle, Plan) is { IsIdle: true } connection && connection != asked)
                 return worker;
         return null;
     }
@@ -127,12 +132,43 @@ internal sealed class DispatchWorkers
             if (flight.Calls[route] is var call && call.Fill(flight.Batch, flight.Routes.Routes[route]))
                 Send(flight, call, _links[call.Route.Worker]!.Connection);
         flight.Sent();
+        Hedges.Earn(flight.Routes.Routes.Count);
     }
 
-    /// <summary>A call was answered.</summary>
-    public void Learn(WorkerCall call) => _links[call.Route.Worker]!.Durations.Add(call.Rows, call.Elapsed);
+    /// <summary>A call was answered soundly, and the answer is used.</summary>
+    public void Learn(WorkerCall call)
+    {
+        var link = _links[call.Route.Worker]!;
+        link.Outcomes.CountOk();
+        if (link.Health.Answered(call.Rows, call.Elapsed))
+            Pool.Reroute(link, "its answers are sound again");
+    }
 
-    public bool IsLate(WorkerCall call) => _links[call.Route.Worker]!.Durations.Deadline(call.Rows) is { } deadline && call.Waiting >= deadline;
+    /// <summary>A call failed; what the worker itself did wrong counts against it.</summary>
+    public void Learn(WorkerCall call, CallFault fault)
+    {
+        var link = _links[call.Route.Worker]!;
+        if (fault.Kind == CallFaultKind.Lost)
+            link.Outcomes.CountLost();
+        if (fault.Kind != CallFaultKind.Faulty)
+            return;
+        link.Outcomes.CountWrong();
+        if (link.Health.Failed())
+            Pool.Reroute(link, $"several answers were wrong, the last: {fault.Cause.Message}");
+    }
+
+    /// <summary>A call is overdue, and another worker is asked.</summary>
+    public void GiveUp(WorkerCall call)
+    {
+        var link = _links[call.Route.Worker]!;
+        link.Outcomes.CountOverdue();
+        if (link.Health.Overdue())
+            Pool.Reroute(link, $"no answer within {call.Waiting.TotalSeconds:0.0} s");
+    }
+
+    public bool IsLate(WorkerCall call) => Times(call).LateAfter(call.Rows) is { } late && call.Waiting >= late;
+
+    public bool IsOverdue(WorkerCall call) => call.Waiting >= Times(call).OverdueAfter(call.Rows);
 
     /// <summary>How long a flight may take before its calls have to be looked at.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -140,13 +176,64 @@ internal sealed class DispatchWorkers
     {
         var patience = CallTimeout;
         for (var route = 0; route < flight.Routes.Routes.Count; route++)
-            if (flight.Calls[route] is { Rows: > 0 } call && _links[call.Route.Worker]!.Durations.Deadline(call.Rows) is { } deadline && deadline < patience)
-                patience = deadline;
+            if (flight.Calls[route] is { Rows: > 0 } call && (Times(call).LateAfter(call.Rows) ?? Times(call).OverdueAfter(call.Rows)) is var limit && limit < patience)
+                patience = limit;
         return patience;
+    }
+
+    /// <summary>Counts the late calls of a flight in which nothing failed.</summary>
+    /// <returns>Whether another worker can be asked for one of them now, or one is overdue.</returns>
+    public bool NeedHelp(LayerFlight flight)
+    {
+        var help = false;
+        for (var route = 0; route < flight.Routes.Routes.Count; route++)
+            if (flight.Calls[route] is { Rows: > 0, IsEnded: false } call)
+            {
+                help |= IsOverdue(call);
+                if (IsLate(call))
+                    help |= NoteLate(call) && Hedges.HasOne && CanHedge(call);
+            }
+        return help;
+    }
+
+    /// <summary>Counts a late call once.</summary>
+    /// <returns>True.</returns>
+    public bool NoteLate(WorkerCall call)
+    {
+        if (!call.IsLate)
+            Outcomes(call).CountLate();
+        return call.IsLate = true;
     }
 
     public DispatchOutcomes Outcomes(WorkerCall call) => _links[call.Route.Worker]!.Outcomes;
 
+    /// <summary>Since when all the workers of a bundle have been lost; null where one is there, or none ever was.</summary>
+    public long? LostSince(PlacedBundle bundle)
+    {
+        long? since = null;
+        foreach (var worker in bundle.Workers)
+            if (_links[worker] is { } link)
+            {
+                if (link.Connection.LostAt is not { } lost)
+                    return null;
+                since = Math.Max(since ?? lost, lost);
+            }
+        return since;
+    }
+
     /// <summary>How a worker is, for a message.</summary>
     public string Describe(int worker) => _links[worker]?.Describe() ?? $"worker {_plan.Workers[worker]} is not there";
+
+    private static int Rank(WorkerLink link, WorkerConnection connection, WorkerConnection? suspect) =>
+        (int)link.Health.Standing + (connection == suspect ? (int)WorkerStanding.Distrusted : 0);
+
+    private CallTimes Times(WorkerCall call) => _links[call.Route.Worker]!.Health.Times;
+
+    private bool CanHedge(WorkerCall call)
+    {
+        foreach (var bundle in call.Route.Bundles)
+            if (ChooseIdle(bundle, call.Worker) is not null)
+                return true;
+        return false;
+    }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Coordinator.Workers;
@@ -12,16 +13,15 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// engine's thread. A flight that needs none of this never comes here.
 /// </summary>
 /// <param name="flight">Not used for another batch afterwards.</param>
-/// <param name="limit">How long after the first loss bundles may still be without a worker.</param>
+/// <param name="limit">How long bundles may be without a worker, from when the last one that has them was lost.</param>
 internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
 {
     /// <summary>How often clocks are looked at; whatever else happens wakes the thread.</summary>
-    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(20);
 
     private readonly DispatchWorkers _workers = flight.Workers;
     private readonly List<Attempt> _attempts = [];
     private readonly List<Pending> _pending = [];
-    private long? _unservedSince;
 
     /// <summary>Every call that was made, answered or not.</summary>
     public IEnumerable<WorkerCall> Calls => _attempts.Select(attempt => attempt.Call);
@@ -97,8 +97,10 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
                 else if (_pending.Remove(pending))
                     flight.SetSource(pending.Bundle.Index, new BundleSource(attempt.Call, attempt.Call.Route.Place(pending.Bundle)!.Value));
             }
-            if (attempt.Call.Fault is { Kind: CallFaultKind.Lost })
-                _workers.Outcomes(attempt.Call).CountLost();
+            if (attempt.Call.Fault is { } failed)
+                _workers.Learn(attempt.Call, failed);
+            else
+                _workers.Learn(attempt.Call);
         }
     }
 
@@ -109,36 +111,56 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
             return;
         if (unserved.FirstOrDefault(pending => pending.MustEnd) is { } hopeless)
             throw hopeless.LastFault!.Cause;
-        if (_unservedSince is { } since && _workers.Since(since) >= limit)
-            throw new DispatchException(Missing(unserved), unserved.Select(pending => pending.LastFault?.Cause).FirstOrDefault(cause => cause is not null));
-        _unservedSince ??= _workers.Now;
         foreach (var (worker, bundles) in Deal(unserved, pending => _workers.Choose(pending.Bundle, pending.Avoided, pending.Suspect)))
             if (Send(worker, bundles) is { } call)
                 _workers.Outcomes(call).CountRetried();
+        foreach (var pending in unserved)
+            pending.NoteService(_workers.LostSince(pending.Bundle));
+        unserved.RemoveAll(pending => pending.UnservedSince is null);
+        if (unserved.Any(pending => _workers.Since(pending.UnservedSince!.Value) >= limit))
+            throw new DispatchException(Missing(unserved), unserved.Select(pending => pending.LastFault?.Cause).FirstOrDefault(cause => cause is not null));
     }
 
-    /// <summary>A late call goes on; beside it, a replica that has nothing to do is asked for the same.</summary>
+    /// <summary>
+    /// A late call goes on; beside it, a replica that has nothing to do is asked for the same, as far as the budget goes. An
+    /// overdue one is not counted on any more: whoever else has its bundles is asked.
+    /// </summary>
     private void AskForLate()
     {
         foreach (var attempt in _attempts.ToArray())
         {
             if (attempt.IsTaken || attempt.Call.IsEnded)
                 continue;
+            var asked = attempt.Call.Worker;
             if (attempt.Call.Waiting >= DispatchWorkers.CallTimeout)
-                throw new DispatchException($"no answer for layer {flight.Batch.Layer} within {DispatchWorkers.CallTimeout.TotalSeconds:0} s from worker {attempt.Call.Worker.Id} at {attempt.Call.Worker.Address}");
-            if (!_workers.IsLate(attempt.Call))
-                continue;
-            if (!attempt.IsLate)
-                _workers.Outcomes(attempt.Call).CountLate();
-            attempt.IsLate = true;
-            foreach (var (worker, bundles) in Deal(attempt.Bundles.Where(pending => !pending.IsHedged && _pending.Contains(pending)), pending => _workers.ChooseIdle(pending.Bundle, attempt.Call.Worker)))
-                if (Send(worker, bundles) is { } call)
-                {
-                    _workers.Outcomes(call).CountHedged();
-                    foreach (var pending in bundles)
-                        pending.IsHedged = true;
-                }
+                throw new DispatchException($"no answer for layer {flight.Batch.Layer} within {DispatchWorkers.CallTimeout.TotalSeconds:0} s from worker {asked.Id} at {asked.Address}");
+            if (_workers.IsOverdue(attempt.Call))
+                Replace(attempt, asked);
+            else if (_workers.IsLate(attempt.Call) && _workers.NoteLate(attempt.Call) && _workers.Hedges.HasOne)
+                Hedge(attempt, asked);
         }
+    }
+
+    private void Hedge(Attempt attempt, WorkerConnection asked)
+    {
+        foreach (var (worker, bundles) in Deal(attempt.Bundles.Where(pending => !pending.IsHedged && _pending.Contains(pending)), pending => _workers.ChooseIdle(pending.Bundle, asked)))
+            if (_workers.Hedges.TryTake() && Send(worker, bundles) is { } call)
+            {
+                _workers.Outcomes(call).CountHedged();
+                foreach (var pending in bundles)
+                    pending.IsHedged = true;
+            }
+    }
+
+    private void Replace(Attempt attempt, WorkerConnection asked)
+    {
+        var others = Deal(attempt.Bundles.Where(pending => pending.Open == 1 && _pending.Contains(pending)),
+            pending => _workers.Choose(pending.Bundle, new HashSet<WorkerConnection>(pending.Avoided) { asked }, pending.Suspect));
+        if (others.Count > 0)
+            _workers.GiveUp(attempt.Call);
+        foreach (var (worker, bundles) in others)
+            if (Send(worker, bundles) is { } call)
+                _workers.Outcomes(call).CountRetried();
     }
 
     /// <summary>Bundles by the worker that is chosen for them; those that nobody is chosen for wait.</summary>
@@ -174,8 +196,6 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
 
         /// <summary>Whether its end was looked at.</summary>
         public bool IsTaken { get; set; }
-
-        public bool IsLate { get; set; }
     }
 
     /// <summary>A bundle without an answer.</summary>
@@ -203,8 +223,15 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
 
         public CallFault? LastFault { get; private set; }
 
+        /// <summary>Since when nobody can be asked for it; null while somebody is.</summary>
+        public long? UnservedSince { get; private set; }
+
         /// <summary>Whether asking again makes no sense.</summary>
         public bool MustEnd => LastFault?.Kind == CallFaultKind.Final || _faults >= MostFaults;
+
+        /// <summary>Somebody was asked, or nobody is there.</summary>
+        /// <param name="lostSince">Since when all of its workers have been lost: a request that comes later waits no longer for that.</param>
+        public void NoteService(long? lostSince) => UnservedSince = Open > 0 ? null : lostSince ?? UnservedSince ?? Stopwatch.GetTimestamp();
 
         public void Failed(WorkerConnection worker, CallFault fault)
         {

@@ -7,6 +7,7 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 internal sealed class WorkerRoute
 {
     private readonly bool[] _serves;
+    private readonly List<TileRange>[] _ranges;
 
     /// <param name="worker">Index into <see cref="PlanLookup.Workers"/>.</param>
     /// <param name="bundles">In plan order, at least one.</param>
@@ -17,7 +18,8 @@ internal sealed class WorkerRoute
         (Worker, Bundles) = (worker, bundles);
         _serves = [.. Enumerable.Range(0, experts).Select(expert => bundles.Any(bundle => bundle.Experts.Contains(expert)))];
         ServesAll = _serves.All(serves => serves);
-        Encoded = new EncodedBundles(bundles.Select(bundle => Ranges(bundle.Bundle, plan)));
+        _ranges = [.. bundles.Select(bundle => Ranges(bundle.Bundle, plan))];
+        Encoded = new EncodedBundles(_ranges);
     }
 
     public int Worker { get; }
@@ -38,6 +40,9 @@ internal sealed class WorkerRoute
                 return place;
         return null;
     }
+
+    /// <summary>The columns of the n-th bundle, in the order of its sum.</summary>
+    public IReadOnlyList<TileRange> Ranges(int bundle) => _ranges[bundle];
 
     /// <summary>The columns of a bundle: neighbouring slices of an expert, side by side in a worker's memory, are one product and not several.</summary>
     private static List<TileRange> Ranges(Bundle bundle, Plan plan)

@@ -17,9 +17,12 @@ public sealed class PipelineDepth : IPipelineDepth
     /// <summary>What a further micro-batch has to gain, because a prediction is not that exact.</summary>
     private const double LeastGain = 1.05;
 
-    private readonly DecayingLine _coordinator = new();
-    private readonly DecayingLine _worker = new();
-    private readonly DecayingLine _away = new();
+    /// <summary>The last hundred or so layers count.</summary>
+    private const double Decay = 0.99;
+
+    private readonly DecayingLine _coordinator = new(Decay);
+    private readonly DecayingLine _worker = new(Decay);
+    private readonly DecayingLine _away = new(Decay);
     private int _samples;
 
     /// <summary>The depth of the last step.</summary>

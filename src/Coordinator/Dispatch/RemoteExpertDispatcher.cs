@@ -19,10 +19,15 @@ namespace Grok1Cluster.Coordinator.Dispatch;
 /// </summary>
 public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
 {
+    /// <summary>How often a late call is looked at that nobody can be asked beside.</summary>
+    private static readonly TimeSpan LateTick = TimeSpan.FromMilliseconds(5);
+
     private readonly WorkerPool _workers;
     private readonly PlanGeometry _geometry;
     private readonly string _fingerprint;
     private readonly Grok1Config _config;
+    private readonly int _compareEvery;
+    private readonly LocalArbiter? _arbiter;
     private readonly LayerFlight[] _flights;
     private readonly List<(Plan Plan, TaskCompletionSource Kept)> _planWaits = [];
 
@@ -33,7 +38,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     private readonly ComputePool _pool;
     private readonly DelegateJob _addJob;
     private readonly int _width;
-    private DispatchWorkers _present;
+    private PlanInUse _present;
     private LayerFlight _landing = null!;
 
     /// <param name="geometry">What plans are made of.</param>
@@ -43,10 +48,14 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     /// <param name="pool">Adds the replies; used between the coordinator's own jobs.</param>
     /// <param name="spin">How long the engine's thread looks for the last answer before it sleeps.</param>
     /// <param name="lostWorkerTimeout">How long a bundle without a ready worker is waited for.</param>
-    public RemoteExpertDispatcher(PlanGeometry geometry, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout)
+    /// <param name="compareEvery">Of so many calls one is compared with another worker's answer; 0: none.</param>
+    /// <param name="arbiter">Says which of two workers is right where there is no third; null: nobody does.</param>
+    public RemoteExpertDispatcher(
+        PlanGeometry geometry, WorkerPool workers, string fingerprint, Grok1Config config, ComputePool pool, TimeSpan spin, TimeSpan lostWorkerTimeout, int compareEvery, LocalArbiter? arbiter)
     {
         (_width, _pool, _spin, _lostWorkerTimeout) = (config.EmbeddingDim, pool, spin, lostWorkerTimeout);
         (_geometry, _workers, _fingerprint, _config) = (geometry, workers, fingerprint, config);
+        (_compareEvery, _arbiter) = (compareEvery, arbiter);
         _present = For(workers.Plan);
         _flights = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(_ => new LayerFlight(_width, spin))];
         _addJob = new DelegateJob(AddRow);
@@ -66,9 +75,13 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         var flight = _flights[batch.Slot];
         lock (_planGate)
         {
-            if (_present.Plan != _workers.Plan)
+            if (_present.Workers.Plan != _workers.Plan)
+            {
+                _present.Shadows.End();
                 _present = For(_workers.Plan);
-            flight.Begin(batch, _present);
+            }
+            _present.Review.Look();
+            flight.Begin(batch, _present.Workers);
         }
         flight.Workers.SendAll(flight);
     }
@@ -77,13 +90,18 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
     public void Combine(ExpertBatch batch, CancellationToken cancel)
     {
         var flight = _flights[batch.Slot];
-        if (!flight.Wait(flight.Workers.Patience(flight), cancel) || !flight.IsComplete)
+        var patience = flight.Workers.Patience(flight);
+        while (!flight.Wait(patience, cancel) && !flight.Workers.NeedHelp(flight))
+            patience = LateTick;
+        if (!flight.IsComplete)
         {
             CombineDisturbed(flight, cancel);
             return;
         }
         Add(flight);
         Observe(flight);
+        if (flight.Workers == _present.Workers)
+            _present.Shadows.Observe(flight);
         flight.Release();
         TellKept();
     }
@@ -119,7 +137,12 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         return ValueTask.CompletedTask;
     }
 
-    private DispatchWorkers For(Plan plan) => new(new PlanLookup(plan, _geometry), _workers, _fingerprint, _config);
+    private PlanInUse For(Plan plan)
+    {
+        var workers = new DispatchWorkers(new PlanLookup(plan, _geometry), _workers, _fingerprint, _config);
+        var review = new SlownessReview(workers, _config.LayerCount);
+        return new PlanInUse(workers, review, new ShadowCalls(workers, review, _width, _compareEvery, _arbiter));
+    }
 
     private bool IsKept(Plan plan)
     {
@@ -222,4 +245,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         for (var i = 0; i < sum.Length; i++)
             sum[i] += values[i];
     }
+
+    /// <summary>A plan and who serves it, who of them is slow, and what is asked of them beside.</summary>
+    private sealed record PlanInUse(DispatchWorkers Workers, SlownessReview Review, ShadowCalls Shadows);
 }

@@ -35,6 +35,9 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     /// <summary>Why there will be none.</summary>
     public CallFault? Fault { get; private set; }
 
+    /// <summary>Whether it was seen to be late.</summary>
+    public bool IsLate { get; set; }
+
     /// <summary>Rows that were sent.</summary>
     public int Rows => _count;
 
@@ -55,7 +58,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public bool Fill(ExpertBatch batch, WorkerRoute route)
     {
-        (Route, Result, Fault, _ended, _count) = (route, null, null, false, 0);
+        (Route, Result, Fault, _ended, IsLate, _count) = (route, null, null, false, false, 0);
         if (_replyRows.Length < batch.Rows)
             (_replyRows, _rows) = (new int[2 * batch.Rows], new int[2 * batch.Rows]);
         var k = batch.ExpertsPerToken;
@@ -92,6 +95,9 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
         Frame.Checksum = Crc32C.Compute(Frame.Payload);
         return true;
     }
+
+    /// <summary>The same rows for a worker that holds the same bundles, once the call has ended.</summary>
+    public void Reroute(WorkerRoute route) => (Route, Result, Fault, _ended, IsLate) = (route, null, null, false, false);
 
     public void Send(WorkerConnection worker)
     {

@@ -125,6 +125,8 @@ public sealed class CoordinatorHost : IAsyncDisposable
         _readiness.Lacks = () => pool.Coverage is { IsComplete: false } coverage ? coverage.Describe() : null;
         pool.Changed += (link, change) => Log.WorkerChanged(link, change);
         pool.PlanChanged += Log.PlanChanged;
+        pool.StandingChanged += (link, reason) => Log.WorkerStanding(link.Id, link.Health.Standing, reason);
+        pool.Differed += (first, second, verdict) => Log.WorkersDiffer(first.Id, second.Id, verdict);
         if (session.LocalWorkers is not { } local)
             return;
         local.Ended += (process, code) => Log.WorkerEnded(process.Id, process.Pid, code);

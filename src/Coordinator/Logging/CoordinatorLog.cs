@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Engine.Scheduling;
 using Microsoft.Extensions.Logging;
 
@@ -63,6 +64,10 @@ public sealed partial class CoordinatorLog
 
     public void WorkerEnded(string worker, int process, int code) => WorkerEnded(_cluster, worker, process, code);
 
+    public void WorkerStanding(string worker, WorkerStanding standing, string reason) => WorkerStanding(_cluster, worker, standing, reason);
+
+    public void WorkersDiffer(string first, string second, string verdict) => WorkersDiffer(_cluster, first, second, verdict);
+
     public void HttpRequest(string requestId, string method, string route, int status, double seconds) => HttpRequest(_requests, requestId, method, route, status, seconds);
 
     public void SequenceEnded(SequenceTimes sequence, SequenceOutcome outcome, double queueSeconds, double firstTokenSeconds, double seconds) => SequenceEnded(
@@ -113,6 +118,12 @@ public sealed partial class CoordinatorLog
 
     [LoggerMessage(18, LogLevel.Information, "plan {Epoch} holds: {Workers} workers", EventName = "plan_changed")]
     private static partial void PlanChanged(ILogger logger, long epoch, int workers);
+
+    [LoggerMessage(19, LogLevel.Warning, "worker {Worker} is {Standing}: {Reason}", EventName = "worker_standing")]
+    private static partial void WorkerStanding(ILogger logger, string worker, WorkerStanding standing, string reason);
+
+    [LoggerMessage(22, LogLevel.Error, "workers {First} and {Second} answered the same call with different values: {Verdict}", EventName = "workers_differ")]
+    private static partial void WorkersDiffer(ILogger logger, string first, string second, string verdict);
 
     [LoggerMessage(20, LogLevel.Information, "{Method} {Route} {Status} in {Seconds} s, request {RequestId}", EventName = "http_request")]
     private static partial void HttpRequest(ILogger logger, string requestId, string method, string route, int status, double seconds);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Text.Json;
 using Grok1Cluster.Cluster.Load;
 using Grok1Cluster.Cluster.Metrics;
 using Grok1Cluster.Coordinator.Hosting;
@@ -7,6 +8,7 @@ using Grok1Cluster.Coordinator.Logging;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Coordinator.Tracing;
 using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Engine;
 using Grok1Cluster.Engine.Scheduling;
 
@@ -69,7 +71,8 @@ public sealed class CoordinatorMetrics : IEngineObserver, IDisposable
         PerWorker("grok1_worker_up", "1 while the connection to a worker stands.", session, worker => worker.IsLost ? 0 : 1);
         PerWorker("grok1_worker_tiles", "Tiles that a worker holds.", session, worker => worker.Description.Tiles.Count);
         _meter.CreateObservableCounter("grok1_dispatch_outcomes_total", () => Outcomes(session),
-            description: "Calls that did not go the plain way, by worker: lost (its connection broke), late (longer than earlier calls let expect), retried (to it, because an earlier call had failed or could not be made), hedged (to it, because another worker was late).");
+            description: "What became of calls, by worker: ok (a sound answer that was used), lost (its connection broke), wrong (an answer that was altered, not finite or of another length, or the worker's own fault), late (longer than earlier calls let expect), overdue (so long that another was asked), retried (to it, because an earlier call had failed or could not be made), hedged (to it, because another worker was late), compared (with another worker's answer), differed (from it).");
+        _meter.CreateObservableGauge("grok1_worker_standing", () => Standings(session), description: "1 for the standing that a worker has: healthy, demoted (slow: asked after others), set_aside (wrong answers: asked where there is nobody else), distrusted (computed something else than two others: not asked).");
         PerWorker("grok1_worker_weight_bytes", "Weights that a worker holds.", session, worker => worker.Description.Bytes);
     }
 
@@ -125,8 +128,15 @@ public sealed class CoordinatorMetrics : IEngineObserver, IDisposable
         name, () => session.Workers.Select(worker => new Measurement<long>(value(worker), new KeyValuePair<string, object?>("worker", worker.Id))), description: help);
 
     private static IEnumerable<Measurement<long>> Outcomes(ClusterSession session) => (session.WorkerPool?.Links ?? []).SelectMany(link =>
-        new[] { ("lost", link.Outcomes.Lost), ("late", link.Outcomes.Late), ("retried", link.Outcomes.Retried), ("hedged", link.Outcomes.Hedged) }
-            .Select(outcome => new Measurement<long>(outcome.Item2, new("worker", link.Id), new KeyValuePair<string, object?>("outcome", outcome.Item1))));
+        new[]
+        {
+            ("ok", link.Outcomes.Ok), ("lost", link.Outcomes.Lost), ("wrong", link.Outcomes.Wrong), ("late", link.Outcomes.Late), ("overdue", link.Outcomes.Overdue),
+            ("retried", link.Outcomes.Retried), ("hedged", link.Outcomes.Hedged), ("compared", link.Outcomes.Compared), ("differed", link.Outcomes.Differed),
+        }.Select(outcome => new Measurement<long>(outcome.Item2, new("worker", link.Id), new KeyValuePair<string, object?>("outcome", outcome.Item1))));
+
+    private static IEnumerable<Measurement<long>> Standings(ClusterSession session) => (session.WorkerPool?.Links ?? []).SelectMany(link =>
+        Enum.GetValues<WorkerStanding>().Select(standing => new Measurement<long>(
+            link.Health.Standing == standing ? 1 : 0, new("worker", link.Id), new KeyValuePair<string, object?>("standing", JsonNamingPolicy.SnakeCaseLower.ConvertName(standing.ToString())))));
 
     private static IEnumerable<Measurement<long>> ExpertTokens(ExpertLoad load) => load.Snapshot().SelectMany((experts, layer) => experts.Select((tokens, expert) =>
         new Measurement<long>(tokens, new("layer", layer), new KeyValuePair<string, object?>("expert", expert))));

@@ -67,6 +67,9 @@ public sealed record ClusterSessionOptions
     /// <summary>How long generation waits for a worker that nobody can stand in for, before it ends with an error. Default 60 s.</summary>
     public TimeSpan LostWorkerTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>Of so many calls one is compared with the answer of another worker that holds the same. 0: none. Default 1000.</summary>
+    public int CompareEvery { get; init; } = 1000;
+
     /// <summary>How weights are held in memory.</summary>
     public WeightMemory Weights { get; init; } = new();
 

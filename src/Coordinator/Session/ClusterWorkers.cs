@@ -95,7 +95,8 @@ public sealed class ClusterWorkers : IAsyncDisposable
             throw;
         }
         Dispatcher = Own(new RemoteExpertDispatcher(
-            _plans.Geometry, Pool, _store.Manifest.Fingerprint, _store.Config, pool, Local is null ? DispatchSpin : TimeSpan.Zero, _options.LostWorkerTimeout)
+            _plans.Geometry, Pool, _store.Manifest.Fingerprint, _store.Config, pool, Local is null ? DispatchSpin : TimeSpan.Zero, _options.LostWorkerTimeout,
+            _options.CompareEvery, new LocalArbiter(_store, pool))
         {
             Depth = depth,
         });

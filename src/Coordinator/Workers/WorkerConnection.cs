@@ -47,6 +47,7 @@ public sealed class WorkerConnection : IAsyncDisposable
     private ulong _lastId;
     private DispatchException? _lost;
     private Said _said;
+    private long _lostAt;
 
     private WorkerConnection(string address, DescribeResponse description, GrpcChannel channel, DuplexStreamingCall<CallFrame, ResultFrame> stream, FramePool<ResultFrame> results)
     {
@@ -71,6 +72,9 @@ public sealed class WorkerConnection : IAsyncDisposable
 
     /// <summary>Whether the connection broke; calls then fail at once.</summary>
     public bool IsLost => Volatile.Read(ref _lost) is not null;
+
+    /// <summary>When it broke, by the monotonic clock; null while it stands.</summary>
+    public long? LostAt => IsLost ? Volatile.Read(ref _lostAt) : null;
 
     /// <summary>Completes when the connection broke.</summary>
     public Task Ended => _ended.Task;
@@ -237,6 +241,9 @@ public sealed class WorkerConnection : IAsyncDisposable
         ICallTarget[] waiting;
         lock (_open)
         {
+            if (_lost is null)
+                // First: who sees the loss reads its time.
+                Volatile.Write(ref _lostAt, Stopwatch.GetTimestamp());
             _lost ??= new DispatchException($"worker {Id} at {Address} (process {Description.ProcessId}) is lost: {(cause as RpcException)?.Status.Message ?? cause.Message}", cause);
             waiting = [.. _open.Values];
             _open.Clear();

@@ -1,6 +1,8 @@
 using Grok1Cluster.Cluster.Plans;
-using Grok1Cluster.Coordinator.Dispatch;
+using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Grpc;
+using Polly;
+using Polly.Retry;
 
 namespace Grok1Cluster.Coordinator.Workers;
 
@@ -10,8 +12,16 @@ namespace Grok1Cluster.Coordinator.Workers;
 /// </summary>
 public sealed class WorkerLink : IAsyncDisposable
 {
-    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
+    /// <summary>Tries again until it succeeds or is cancelled. With chance in the pauses, so that coordinators do not come all at once.</summary>
+    private static readonly ResiliencePipeline<WorkerConnection?> UntilBack = new ResiliencePipelineBuilder<WorkerConnection?>().AddRetry(new RetryStrategyOptions<WorkerConnection?>
+    {
+        MaxRetryAttempts = int.MaxValue,
+        Delay = TimeSpan.FromMilliseconds(50),
+        MaxDelay = TimeSpan.FromSeconds(1),
+        BackoffType = DelayBackoffType.Exponential,
+        UseJitter = true,
+        ShouldHandle = static attempt => ValueTask.FromResult(attempt.Outcome is { Exception: null, Result: null }),
+    }).Build();
 
     private readonly string _fingerprint;
     private readonly Action<WorkerLink, WorkerChange> _changed;
@@ -39,24 +49,25 @@ public sealed class WorkerLink : IAsyncDisposable
 
     public bool IsReady => !Connection.IsLost;
 
-    /// <summary>The tiles of a plan that can be asked for now; none of a lost worker.</summary>
-    public IReadOnlySet<TileId> Held(Plan plan) => Connection is { IsLost: false } connection ? connection.Held.TilesOf(plan) : new HashSet<TileId>();
+    /// <summary>The tiles of a plan that can be asked for now; none of a worker that is lost or distrusted.</summary>
+    public IReadOnlySet<TileId> Held(Plan plan) => Connection is { IsLost: false } connection && IsTrusted ? connection.Held.TilesOf(plan) : new HashSet<TileId>();
 
     /// <summary>What had to be done because of this worker.</summary>
     public DispatchOutcomes Outcomes { get; } = new();
 
-    /// <summary>How long its calls take; used by the engine's thread.</summary>
-    internal CallDurations Durations { get; } = new();
+    /// <summary>How it does what it is asked for.</summary>
+    public WorkerHealth Health { get; } = new(TimeProvider.System);
 
     /// <summary>How it is, for a message about tiles that it should compute.</summary>
     internal string Describe()
     {
         lock (_gate)
-            return $"worker {Id} at {_address} {(IsReady ? "does not hold them" : _obstacle ?? "is lost")}";
+            return $"worker {Id} at {_address} {(!IsReady ? _obstacle ?? "is lost" : IsTrusted ? "does not hold them" : "computed something else than two others")}";
     }
 
-    /// <summary>The connection to ask for a bundle now; null where the worker is lost or lacks some of it.</summary>
-    internal WorkerConnection? For(Bundle bundle, Plan plan) => Connection is { IsLost: false } connection && connection.Held.HasAll(bundle, plan) ? connection : null;
+    /// <summary>The connection to ask for a bundle now; null where the worker is lost, lacks some of it or is distrusted.</summary>
+    internal WorkerConnection? For(Bundle bundle, Plan plan) =>
+        Connection is { IsLost: false } connection && IsTrusted && connection.Held.HasAll(bundle, plan) ? connection : null;
 
     /// <summary>Asks the worker again what it holds, after it was told to hold more or less.</summary>
     /// <exception cref="RpcException">No answer.</exception>
@@ -65,6 +76,8 @@ public sealed class WorkerLink : IAsyncDisposable
         await Connection.RefreshAsync(cancel);
         _changed(this, WorkerChange.HoldsOther);
     }
+
+    private bool IsTrusted => Health.Standing != WorkerStanding.Distrusted;
 
     /// <summary>The worker is somewhere else from now on: the next attempt goes there, at once.</summary>
     internal void SetAddress(string address)
@@ -106,7 +119,7 @@ public sealed class WorkerLink : IAsyncDisposable
 
     private async Task<WorkerConnection> ReconnectAsync()
     {
-        for (var pause = ShortestPause; ; pause = pause + pause < LongestPause ? pause + pause : LongestPause)
+        while (true)
         {
             string address;
             CancellationToken moved;
@@ -115,25 +128,36 @@ public sealed class WorkerLink : IAsyncDisposable
             using var either = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, moved);
             try
             {
-                var connection = await WorkerConnection.ConnectAsync(address, either.Token);
-                if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
-                    return connection;
-                SetObstacle(connection.Id == Id ? "came back with other weights" : $"is lost, and {connection.Id} answers there");
-                await connection.DisposeAsync();
-            }
-            catch (Exception e) when (e is RpcException or IOException or ObjectDisposedException)
-            {
-                // Not there yet.
-                SetObstacle(null);
+                return (await UntilBack.ExecuteAsync(async cancel => await TryConnectAsync(address, cancel), either.Token))!;
             }
             catch (OperationCanceledException) when (moved.IsCancellationRequested && !_closing.IsCancellationRequested)
             {
-                pause = ShortestPause / 2;
-                continue;
+                // Somewhere else, at once.
             }
-            await Task.Delay(pause, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            _closing.Token.ThrowIfCancellationRequested();
         }
+    }
+
+    /// <summary>Null when it is not there, or is not this worker.</summary>
+    private async ValueTask<WorkerConnection?> TryConnectAsync(string address, CancellationToken cancel)
+    {
+        try
+        {
+            var connection = await WorkerConnection.ConnectAsync(address, cancel);
+            if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
+            {
+                if (connection.Description.ProcessId != Connection.Description.ProcessId)
+                    Health.Renew();
+                return connection;
+            }
+            SetObstacle(connection.Id == Id ? "came back with other weights" : $"is lost, and {connection.Id} answers there");
+            await connection.DisposeAsync();
+        }
+        catch (Exception e) when (e is RpcException or IOException or ObjectDisposedException)
+        {
+            cancel.ThrowIfCancellationRequested();
+            SetObstacle(null);
+        }
+        return null;
     }
 
     private void SetObstacle(string? obstacle)

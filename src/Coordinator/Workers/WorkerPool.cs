@@ -36,7 +36,7 @@ public sealed class WorkerPool : IAsyncDisposable
         }
     }
 
-    /// <summary>Grows whenever a worker comes, goes, is lost, is back or holds something else, and with every plan.</summary>
+    /// <summary>Grows whenever a worker comes, goes, is lost, is back, holds something else or is to be asked before another, and with every plan.</summary>
     public long Version => Volatile.Read(ref _version);
 
     /// <summary>Something happened to a worker; raised by a thread that must not be held up.</summary>
@@ -44,6 +44,12 @@ public sealed class WorkerPool : IAsyncDisposable
 
     /// <summary>Another plan holds.</summary>
     public event Action<Plan>? PlanChanged;
+
+    /// <summary>A worker's standing changed, and why; raised by a thread that must not be held up.</summary>
+    public event Action<WorkerLink, string>? StandingChanged;
+
+    /// <summary>Two workers answered the same with different bits, and what follows; raised likewise.</summary>
+    public event Action<WorkerLink, WorkerLink, string>? Differed;
 
     /// <summary>What cannot be computed now: the tiles of the plan that no connected worker holds.</summary>
     public PlanCoverage Coverage
@@ -99,6 +105,15 @@ public sealed class WorkerPool : IAsyncDisposable
         foreach (var link in Links)
             await link.DisposeAsync();
     }
+
+    /// <summary>A worker is preferred more or less than before: routes are made again.</summary>
+    internal void Reroute(WorkerLink link, string reason)
+    {
+        Interlocked.Increment(ref _version);
+        StandingChanged?.Invoke(link, reason);
+    }
+
+    internal void Differ(WorkerLink first, WorkerLink second, string verdict) => Differed?.Invoke(first, second, verdict);
 
     private WorkerLink Link(WorkerConnection connection) => new(connection, _fingerprint, OnChanged);
 

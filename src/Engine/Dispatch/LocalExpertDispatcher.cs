@@ -27,7 +27,7 @@ public sealed class LocalExpertDispatcher : IExpertDispatcher
     /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
     /// <exception cref="Model.ModelException">A file cannot be read.</exception>
     /// <exception cref="Model.ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory, Action<long>? loaded) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, loaded, CancellationToken.None);
+    public void Load(WeightMemory memory, Action<long>? loaded) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, null, loaded, CancellationToken.None);
 
     public unsafe void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {

@@ -12,7 +12,8 @@ namespace Grok1Cluster.ExpertWorker.Control;
 /// Changes what a worker holds while it computes. New tiles are read by a thread of low priority and shown to the computing
 /// thread when they are complete; old ones are freed when the last call that may use them was answered. Thread-safe.
 /// </summary>
-internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls)
+/// <param name="verify">Whether every block that is in memory must have its hash before it is computed with.</param>
+internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls, bool verify)
 {
     private readonly SemaphoreSlim _holding = new(1);
     private readonly SemaphoreSlim _releasing = new(1);
@@ -32,10 +33,10 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     {
         var blocks = wanted.Blocks.ToArray();
         CheckMemory(blocks);
-        Take(wanted, blocks, runs =>
+        Take(wanted, blocks, (runs, check) =>
         {
             if (preload)
-                WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), loaded, cancel);
+                WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), check, loaded, cancel);
         });
     }
 
@@ -68,13 +69,14 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
             var blocks = wanted.Blocks.Where(block => !tiles.Holds(block)).ToArray();
             CheckMemory(blocks);
             state.AddDone(state.Total - blocks.Sum(Bytes));
-            await BackgroundThread.Run(() => Take(wanted, blocks, runs =>
+            await BackgroundThread.Run(() => Take(wanted, blocks, (runs, check) =>
             {
                 var how = memory.For(tiles.Bytes + runs.Sum(run => run.Bytes));
                 foreach (var run in runs)
                 {
                     cancel.ThrowIfCancellationRequested();
                     run.Load(how);
+                    check?.Invoke(run);
                     state.AddDone(run.Bytes);
                 }
             }));
@@ -110,13 +112,15 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     }
 
     /// <summary>Opens blocks, brings them into memory, and holds them if all of that went well.</summary>
-    private void Take(WantedTiles wanted, IReadOnlyList<BlockId> blocks, Action<IReadOnlyList<ExpertTile>> load)
+    /// <param name="load">Given the runs, and what looks at each that is in memory; null: nobody does.</param>
+    private void Take(WantedTiles wanted, IReadOnlyList<BlockId> blocks, Action<IReadOnlyList<ExpertTile>, Action<ExpertTile>?> load)
     {
         var runs = new List<ExpertTile>();
+        var hashes = new Dictionary<ExpertTile, string[]>();
         try
         {
-            Open(blocks, wanted.Sha256, runs);
-            load(runs);
+            Open(blocks, wanted.Sha256, runs, hashes);
+            load(runs, verify ? run => run.Check(hashes[run]) : null);
         }
         catch
         {
@@ -130,7 +134,7 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     }
 
     /// <summary>Blocks that follow one another in a file share one piece of memory.</summary>
-    private void Open(IReadOnlyList<BlockId> blocks, IReadOnlyDictionary<BlockId, string> sha256, List<ExpertTile> runs)
+    private void Open(IReadOnlyList<BlockId> blocks, IReadOnlyDictionary<BlockId, string> sha256, List<ExpertTile> runs, Dictionary<ExpertTile, string[]> hashes)
     {
         var found = blocks.Select(block => local.Find(block, sha256.GetValueOrDefault(block)) ?? throw NotHere(block)).ToArray();
         for (int start = 0, next; start < found.Length; start = next)
@@ -139,6 +143,7 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
             {
             }
             runs.Add(tiles.Model.OpenTile(found[start], found[next - 1].Id.Block + 1));
+            hashes.Add(runs[^1], [.. found[start..next].Select(block => block.Sha256)]);
         }
     }
 

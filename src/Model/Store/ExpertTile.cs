@@ -9,10 +9,11 @@ public sealed unsafe class ExpertTile : IDisposable
     // Null for a view, which others keep in memory.
     private readonly WeightRange? _weights;
     private readonly nint[] _blocks;
+    private readonly string _path = "";
 
     internal ExpertTile(ExpertLayout layout, ExpertSlice slice, string path, long fileBytes, long offset, int firstBlock, int endBlock)
     {
-        (Layout, Slice, FirstBlock, EndBlock) = (layout, slice, firstBlock, endBlock);
+        (Layout, Slice, FirstBlock, EndBlock, _path) = (layout, slice, firstBlock, endBlock, path);
         _weights = new WeightRange(path, fileBytes, offset, layout.Bytes(firstBlock, endBlock));
         _blocks = new nint[endBlock - firstBlock];
         FindBlocks();
@@ -97,6 +98,19 @@ public sealed unsafe class ExpertTile : IDisposable
     }
 
     public void Dispose() => _weights?.Dispose();
+
+    /// <summary>Checks every block, in the memory that is computed with.</summary>
+    /// <param name="sha256">What each must have, lower-case hexadecimal.</param>
+    /// <exception cref="ModelException">One has another; the message names it.</exception>
+    public void Check(IReadOnlyList<string> sha256)
+    {
+        for (var block = FirstBlock; block < EndBlock; block++)
+            if (StoreWriter.BlockHash(Block(block)) != sha256[block - FirstBlock])
+                throw new ModelException($"{_path}: block {block} (layer {Slice.Layer} expert {Slice.Expert}, columns from {Layout.Blocks[block].FirstColumn}) has another SHA-256 than in the manifest; import the model again, or copy this file anew");
+    }
+
+    /// <summary>The bytes of an expert block.</summary>
+    private ReadOnlySpan<byte> Block(int block) => new(Start(block), checked((int)Layout.Blocks[block].Bytes));
 
     private void FindBlocks()
     {

@@ -131,6 +131,11 @@ public sealed class ModelStore : IDisposable
     public ExpertTile OpenTile(StoredBlock first, int endBlock) => new(
         ExpertLayout, ExpertLayout.Slice(first.Id.Layer, first.Id.Expert, first.Id.Block, endBlock), first.Path, first.FileBytes, first.Offset, first.Id.Block, endBlock);
 
+    /// <summary>Checks the SHA-256 of every block of a tile of this store, in the memory that is computed with.</summary>
+    /// <exception cref="ModelException">One is not that of the manifest; the message names it.</exception>
+    public void CheckTile(ExpertTile tile) => tile.Check([.. Enumerable.Range(tile.FirstBlock, tile.EndBlock - tile.FirstBlock)
+        .Select(block => FindBlock(new BlockId(tile.Slice.Layer, tile.Slice.Expert, block))!.Value.Sha256)]);
+
     public void Dispose()
     {
         DenseLayout.Dispose();

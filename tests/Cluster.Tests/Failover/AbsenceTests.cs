@@ -46,6 +46,58 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
         Assert.Equal((HttpStatusCode.OK, expected), await CompleteAsync(client));
     }
 
+    [Fact]
+    public async Task The_limit_runs_from_the_loss_so_that_later_requests_do_not_wait_for_it_again()
+    {
+        const int Later = 30;
+        using var first = StartWorker("worker-0", "127.0.0.1:0");
+        using var second = StartWorker("worker-1", "127.0.0.1:0");
+        string[] addresses = [await AddressAsync(first), await AddressAsync(second)];
+        using var serve = Grok1Process.Start("serve", "--model", models.Endless(), "--plan", "whole", "--worker-address", string.Join(',', addresses), "--lost-worker-timeout", "3", "--port", "0");
+        var line = await serve.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
+        using var client = new HttpClient { BaseAddress = new Uri(line[(line.LastIndexOf(' ') + 1)..]) };
+        Assert.Equal(HttpStatusCode.OK, (await CompleteAsync(client)).Status);
+        second.Kill();
+        // All of them waiting the whole limit, one after the other, would take longer than a hung test is given.
+        var failing = FailAsync();
+        await failing.WaitAsync(Grok1Process.DefaultTimeout);
+
+        async Task FailAsync()
+        {
+            for (var request = 0; request < Later; request++)
+            {
+                var (status, error) = await CompleteAsync(client);
+                Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+                Assert.Matches("^layer .* had no worker for 3 s: worker worker-1 at .* is lost", error);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_coordinator_that_stood_still_itself_declares_no_worker_lost()
+    {
+        const int SigCont = 18, SigStop = 19;
+        using var first = StartWorker("worker-0", "127.0.0.1:0");
+        using var second = StartWorker("worker-1", "127.0.0.1:0");
+        string[] addresses = [await AddressAsync(first), await AddressAsync(second)];
+        using var serve = Grok1Process.Start("serve", "--model", models.Endless(), "--plan", "whole", "--worker-address", string.Join(',', addresses), "--port", "0");
+        var line = await serve.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
+        using var client = new HttpClient { BaseAddress = new Uri(line[(line.LastIndexOf(' ') + 1)..]) };
+        var (_, expected) = await CompleteAsync(client);
+        using (var stream = await StreamAsync(client))
+        {
+            Assert.StartsWith("data: ", await stream.ReadLineAsync());
+            FailoverCluster.Signal(serve.Id, SigStop);
+            // More than twice what a silent worker has.
+            await Task.Delay(TimeSpan.FromSeconds(2));
+            FailoverCluster.Signal(serve.Id, SigCont);
+            for (var events = 0; events < 200; events++)
+                Assert.DoesNotContain("error", await stream.ReadLineAsync());
+        }
+        Assert.Equal((HttpStatusCode.OK, expected), await CompleteAsync(client));
+        Assert.DoesNotContain("is lost", serve.Error);
+    }
+
     private Grok1Process StartWorker(string id, string listen) =>
         Grok1Process.Start("worker", "--model", models.Endless(), "--id", id, "--listen", listen, "--threads", "1");
 

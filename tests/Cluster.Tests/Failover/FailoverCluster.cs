@@ -22,12 +22,17 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
     public Grok1Process Worker(int number) => _workers[number];
 
     /// <param name="replicas">Workers that each bundle is given to.</param>
-    public static async Task<FailoverCluster> StartAsync(string model, int workers, int replicas, TimeSpan? lostWorkerTimeout = null)
+    /// <param name="flags">More flags of the n-th worker; null: none.</param>
+    public static Task<FailoverCluster> StartAsync(string model, int workers, int replicas, TimeSpan? lostWorkerTimeout = null, Func<int, string[]>? flags = null) =>
+        StartAsync(model, workers, replicas, lostWorkerTimeout, (number, id) => Grok1Process.Start(["worker", "--model", model, "--id", id, "--listen", "127.0.0.1:0", "--threads", "1", .. flags?.Invoke(number) ?? []]));
+
+    /// <param name="start">Starts the n-th worker, whose id is given.</param>
+    public static async Task<FailoverCluster> StartAsync(string model, int workers, int replicas, TimeSpan? lostWorkerTimeout, Func<int, string, Grok1Process> start)
     {
         var cluster = new FailoverCluster();
         try
         {
-            await cluster.StartWorkersAsync(model, workers);
+            await cluster.StartWorkersAsync(workers, start);
             PlanFile.Save(cluster._plan, Replicated(Planner.Whole(Geometry(model), WorkerIds.Numbered(workers)), workers, replicas));
             cluster.Session = await ClusterSession.StartAsync(new ClusterSessionOptions
             {
@@ -86,10 +91,10 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
         File.Delete(_plan);
     }
 
-    private async Task StartWorkersAsync(string model, int count)
+    private async Task StartWorkersAsync(int count, Func<int, string, Grok1Process> start)
     {
-        foreach (var id in WorkerIds.Numbered(count))
-            _workers.Add(Grok1Process.Start("worker", "--model", model, "--id", id, "--listen", "127.0.0.1:0", "--threads", "1"));
+        foreach (var (number, id) in WorkerIds.Numbered(count).Index())
+            _workers.Add(start(number, id));
         foreach (var worker in _workers)
             await worker.WaitForErrorLineAsync(line => line.Contains("listens on "));
     }
@@ -100,13 +105,14 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
         return line[(line.LastIndexOf(' ') + 1)..];
     }
 
-    internal static PlanGeometry Geometry(string model)
+    public static PlanGeometry Geometry(string model)
     {
         using var store = Model.Store.ModelStore.Open(model);
         return new PlanGeometry(store.Name, store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth);
     }
 
-    private static Plan Replicated(Plan plan, int workers, int replicas) => plan with
+    /// <summary>Each bundle on so many workers, the next ones in turn.</summary>
+    public static Plan Replicated(Plan plan, int workers, int replicas) => plan with
     {
         Bundles = [.. plan.Bundles.Select(bundle => bundle with
         {

@@ -44,6 +44,30 @@ public sealed class FailoverTests(ModelFixture models) : IClassFixture<ModelFixt
     }
 
     [Fact]
+    public async Task A_stopped_worker_without_a_replica_is_waited_for_and_its_late_answers_are_dropped()
+    {
+        await using var cluster = await FailoverCluster.StartAsync(models.Endless(), workers: 2, replicas: 1);
+        var expected = await cluster.GenerateAsync(Tokens);
+        var lost = cluster.StateAsync(1, ready: false);
+        var disturbed = cluster.GenerateAsync(Tokens, Middle, () => FailoverCluster.Signal(cluster.Worker(1).Id, SigStop));
+        await lost;
+        FailoverCluster.Signal(cluster.Worker(1).Id, SigCont);
+        Assert.Equal(expected, await disturbed);
+        Assert.Equal(expected, await cluster.GenerateAsync(Tokens));
+    }
+
+    [Fact]
+    public async Task A_worker_that_crashes_as_it_was_told_to_says_so_first_and_loses_no_token()
+    {
+        await using var cluster = await FailoverCluster.StartAsync(models.Endless(), workers: 2, replicas: 2, flags: number => number == 1 ? ["--fault", "crash,after=2000"] : []);
+        var expected = await cluster.GenerateAsync(Tokens);
+        Assert.StartsWith("FAULT INJECTION: worker worker-1 does wrong what --fault says: crash,after=2000", cluster.Worker(1).Error);
+        while (cluster.Session.WorkerPool!.Links[1].IsReady)
+            Assert.Equal(expected, await cluster.GenerateAsync(Tokens));
+        Assert.Equal(expected, await cluster.GenerateAsync(Tokens));
+    }
+
+    [Fact]
     public async Task A_worker_that_stays_away_ends_the_request_with_an_error_that_names_it_and_its_tiles()
     {
         await using var cluster = await FailoverCluster.StartAsync(models.Endless(), workers: 2, replicas: 1, TimeSpan.FromSeconds(0.5));

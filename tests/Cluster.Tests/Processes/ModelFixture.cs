@@ -20,6 +20,14 @@ public sealed class ModelFixture : IDisposable
         StoreBuilder.Import(checkpoint, path, new StoreBuildOptions(), null, CancellationToken.None);
     });
 
+    /// <summary>The same with the coordinator's tensors alone.</summary>
+    public string WithoutExperts(string name) => Make(Path.Combine("coordinator", name), path =>
+    {
+        using var checkpoint = Ckpt0Checkpoint.Open(Path.Combine(Repository.TestData, name));
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        StoreBuilder.Import(checkpoint, path, new StoreBuildOptions { DenseOnly = true }, null, CancellationToken.None);
+    });
+
     /// <summary>The reference results of <c>tests/data/{name}</c>.</summary>
     public static JsonElement Reference(string name) =>
         JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.TestData, name, "golden.json"))).RootElement;
