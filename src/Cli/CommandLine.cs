@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Verbs;
+using Grok1Cluster.Cli.Verbs.Certs;
 
 namespace Grok1Cluster.Cli;
 
@@ -24,7 +25,7 @@ internal static class CommandLine
         foreach (var verb in new[]
         {
             RunVerb.Create(), UpVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
-            ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(),
+            ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(), CertsVerb.Create(),
         })
             root.Add(verb);
         // A prompt may begin with a bracket; directives are for debugging parsers.

@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Health;
@@ -62,7 +63,12 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
             {
                 Listen = [options.Listen],
-                Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
+                Tls = options.Tls is { } tls ? tls.Server : null,
+                Calls = new ServerCallOptions
+                {
+                    MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes,
+                    Authorize = options.Tls is null ? null : Permissions.Decide,
+                },
             }, cancel);
             health.Set(HealthService.WholeServer, serving: true);
             health.Set(ExpertMethods.Service, serving: true);

@@ -1,4 +1,5 @@
 using System.Net;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -17,6 +18,9 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>gRPC address: <c>host:port</c>, port 0 for a free one, or <c>unix:/path</c>.</summary>
     public string Listen { get; init; } = "127.0.0.1:0";
+
+    /// <summary>Its certificate and the CAs that it trusts: every client then needs a certificate, and may do what its role may. Null: in clear, for everybody.</summary>
+    public NodeCredentials? Tls { get; init; }
 
     /// <summary>Compute threads; 0: one a core.</summary>
     public int Threads { get; init; }

@@ -26,6 +26,7 @@ internal static class ServeVerb
     public static async Task<int> RunAsync(VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, CancellationToken cancellation)
     {
         var options = serve.Read(context, ClusterStarter.Options(context, cluster.Read(context), cancellation));
+        SecurityFlags.WarnOfClear(context, options.Session);
         await using var host = await CoordinatorHost.StartAsync(options, Console.Error, TimeProvider.System, cancellation);
         try
         {

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
 
@@ -18,7 +19,9 @@ internal static class WorkerVerb
         var model = ClusterOptions.ModelOption();
         var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
         var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
-        var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
+        var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines, which needs --tls");
+        var tls = SecurityFlags.TlsOption("this worker's certificate; clients then need one of the same cluster (default: in clear)");
+        var insecure = SecurityFlags.InsecureOption();
         var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
@@ -27,13 +30,14 @@ internal static class WorkerVerb
         var machine = new MachineOptions();
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
-            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
-            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --tls /etc/grok1",
+            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, tls, insecure, threads, memory, httpPort, httpHost, noPreload, supervised };
         machine.AddTo(verb);
         verb.Runs(async (context, cancellation) =>
         {
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
+            var credentials = SecurityFlags.OpenForListening(context, context.Get(listen), tls, insecure, new NodeIdentity(NodeRole.Worker, context.Get(id)));
             machine.Bind(context);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
@@ -41,6 +45,7 @@ internal static class WorkerVerb
                 ModelPath = context.FindStore(context.Get(model), cancellation),
                 PlanPath = context.Get(plan)?.FullName,
                 Listen = context.Get(listen),
+                Tls = credentials,
                 Threads = context.Get(threads) ?? 0,
                 MemoryLimit = context.Get(memory),
                 Weights = machine.Weights(context),

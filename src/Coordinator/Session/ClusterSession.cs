@@ -212,15 +212,19 @@ public sealed class ClusterSession : IAsyncDisposable
         return workers;
     }
 
-    private static async Task<WorkerConnection> ReachAsync(string address, CancellationToken cancel)
+    private async Task<WorkerConnection> ReachAsync(string address, CancellationToken cancel)
     {
         try
         {
-            return await WorkerConnection.ConnectAsync(address, cancel);
+            return await WorkerConnection.ConnectAsync(address, Options.WorkerAddresses.Count > 0 ? Options.Tls : null, null, cancel);
+        }
+        catch (RpcException e) when (e.Code is GrpcStatusCode.Unauthenticated or GrpcStatusCode.PermissionDenied)
+        {
+            throw new DispatchException($"the worker at {address} refuses this coordinator: {e.Status.Message}", e);
         }
         catch (RpcException e)
         {
-            throw new DispatchException($"the worker at {address} cannot be reached ({e.Code}); start it there, or correct the address", e);
+            throw new DispatchException($"the worker at {address} cannot be reached ({e.Status}); start it there, or correct the address", e);
         }
     }
 

@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
@@ -17,6 +18,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Addresses of workers that run already, on any machine; empty to start them here.</summary>
     public IReadOnlyList<string> WorkerAddresses { get; init; } = [];
+
+    /// <summary>What to show to the workers of <see cref="WorkerAddresses"/>, and whom to trust; null in clear.</summary>
+    public NodeCredentials? Tls { get; init; }
 
     /// <summary>How experts are dealt to workers.</summary>
     public PlanRequest Plan { get; init; } = PlanRequest.Auto;

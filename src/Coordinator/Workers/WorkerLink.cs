@@ -1,3 +1,4 @@
+using System.Security.Authentication;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Grpc;
@@ -112,7 +113,7 @@ public sealed class WorkerLink : IAsyncDisposable
             using var either = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, moved);
             try
             {
-                var connection = await WorkerConnection.ConnectAsync(address, either.Token);
+                var connection = await WorkerConnection.ConnectAsync(address, Connection.Tls, Id, either.Token);
                 if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
                     return new Session(connection, WorkerCoverage.Held(_plan, connection));
                 SetObstacle(connection.Id == Id ? "came back with other weights" : $"is lost, and {connection.Id} answers there");
@@ -122,6 +123,10 @@ public sealed class WorkerLink : IAsyncDisposable
             {
                 // Not there yet.
                 SetObstacle(null);
+            }
+            catch (AuthenticationException e)
+            {
+                SetObstacle($"is lost: {e.Message}");
             }
             catch (OperationCanceledException) when (moved.IsCancellationRequested && !_closing.IsCancellationRequested)
             {

@@ -163,6 +163,6 @@ internal sealed class OwnTransport(GrpcAddress address, GrpcChannelOptions optio
     private void Handshake(ConnectionSocket socket)
     {
         if (options.Tls is { } tls && address.UnixPath is null)
-            socket.Authenticate(TlsOptions.ForClient(tls, address.Host));
+            socket.Authenticate(TlsOptions.ForClient(tls(), address.Host));
     }
 }

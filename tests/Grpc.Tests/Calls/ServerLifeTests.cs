@@ -133,12 +133,12 @@ public abstract class ServerLifeTests(Transports transports) : TransportTests(tr
         await using var server = await StartAsync(new GrpcServerOptions
         {
             Listen = ["127.0.0.1:0"],
-            Tls = new SslServerAuthenticationOptions { ServerCertificate = certificate },
+            Tls = () => new SslServerAuthenticationOptions { ServerCertificate = certificate },
         });
-        using (var trusting = server.Channel(new GrpcChannelOptions { Tls = Trusting(certificate) }))
+        using (var trusting = server.Channel(new GrpcChannelOptions { Tls = () => Trusting(certificate) }))
             await Conformance.AllFourCallShapes(trusting);
 
-        using var wary = server.Channel(new GrpcChannelOptions { Tls = new SslClientAuthenticationOptions() });
+        using var wary = server.Channel(new GrpcChannelOptions { Tls = () => new SslClientAuthenticationOptions() });
         var failure = await Assert.ThrowsAsync<RpcException>(() => wary.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
         Assert.Equal(GrpcStatusCode.Unavailable, failure.Code);
     }
