@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Grok1Cluster.Cluster.Files;
 
 namespace Grok1Cluster.Cluster.Plans;
 
@@ -18,7 +19,7 @@ public static class PlanFile
         PlanDocument document;
         try
         {
-            document = PlanJson.Parse(ReadBounded(path));
+            document = PlanJson.Parse(BoundedFile.Read(path, MaxBytes, "plan"));
         }
         catch (JsonException e)
         {
@@ -48,17 +49,6 @@ public static class PlanFile
         {
             File.Delete(aside);
         }
-    }
-
-    private static ReadOnlySpan<byte> ReadBounded(string path)
-    {
-        using var file = File.OpenRead(path);
-        // The bound is on what is read: pipes and devices do not tell a length.
-        var buffer = new byte[MaxBytes + 1];
-        var read = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-        if (read > MaxBytes)
-            throw new IOException($"it is larger than {MaxBytes} bytes, which no plan needs");
-        return buffer.AsSpan(0, read);
     }
 
     private static Plan ToPlan(PlanDocument document) => new(

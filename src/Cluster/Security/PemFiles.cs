@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Grok1Cluster.Cluster.Files;
 
 namespace Grok1Cluster.Cluster.Security;
 
@@ -85,13 +87,7 @@ public static class PemFiles
         return path;
     });
 
-    internal static string ReadText(string path) => Guard(path, () =>
-    {
-        using var file = File.OpenRead(path);
-        var buffer = new byte[MaxBytes + 1];
-        var read = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-        return read <= MaxBytes ? System.Text.Encoding.UTF8.GetString(buffer, 0, read) : throw new CredentialsException($"{path} is larger than {MaxBytes} bytes, which no certificate needs");
-    });
+    internal static string ReadText(string path) => Guard(path, () => Encoding.UTF8.GetString(BoundedFile.Read(path, MaxBytes, "certificate")));
 
     private static T Guard<T>(string path, Func<T> use)
     {
@@ -115,7 +111,8 @@ public static class PemFiles
         {
             return parse();
         }
-        catch (Exception e) when (e is CryptographicException or ArgumentException)
+        // What a file asks of the platform and it does not have, such as a curve of its own making, is a fault of the file.
+        catch (Exception e) when (e is CryptographicException or ArgumentException or PlatformNotSupportedException)
         {
             throw new CredentialsException($"{name} has no certificate with its key in PEM that can be read: {e.Message}", e);
         }
