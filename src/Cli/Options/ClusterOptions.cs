@@ -110,7 +110,8 @@ internal sealed class ClusterOptions
             context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
             context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)), context.Get(_kvFormat))
         {
-            Tls = SecurityFlags.Open(context, _tls, NodeRole.Coordinator),
+            // Workers that are started here stay on this machine.
+            Tls = context.Get(_workerAddresses) is { Length: > 0 } ? SecurityFlags.Open(context, _tls, NodeRole.Coordinator) : null,
         };
     }
 }

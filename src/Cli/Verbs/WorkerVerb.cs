@@ -37,7 +37,8 @@ internal static class WorkerVerb
         {
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
-            var credentials = SecurityFlags.OpenForListening(context, context.Get(listen), tls, insecure, new NodeIdentity(NodeRole.Worker, context.Get(id)));
+            // Its parent reaches it on this machine alone; settings of the environment are the parent's.
+            var credentials = context.Get(supervised) ? null : SecurityFlags.OpenForListening(context, context.Get(listen), tls, insecure, new NodeIdentity(NodeRole.Worker, context.Get(id)));
             machine.Bind(context);
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {

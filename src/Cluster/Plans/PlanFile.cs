@@ -16,18 +16,27 @@ public static class PlanFile
     /// </exception>
     public static Plan Load(string path, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers = null)
     {
-        PlanDocument document;
         try
         {
-            document = PlanJson.Parse(BoundedFile.Read(path, MaxBytes, "plan"));
-        }
-        catch (JsonException e)
-        {
-            throw new PlanException($"plan file {path} is malformed", e.Message, e);
+            return Parse(BoundedFile.Read(path, MaxBytes, "plan"), path, geometry, knownWorkers);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new PlanException($"plan file {path} cannot be read", e.Message, e);
+        }
+    }
+
+    /// <summary>As <see cref="Load"/>, of bytes that are there.</summary>
+    internal static Plan Parse(ReadOnlySpan<byte> utf8, string path, PlanGeometry geometry, IReadOnlyCollection<string>? knownWorkers)
+    {
+        PlanDocument document;
+        try
+        {
+            document = PlanJson.Parse(utf8);
+        }
+        catch (JsonException e)
+        {
+            throw new PlanException($"plan file {path} is malformed", e.Message, e);
         }
 
         var problems = PlanValidator.Check(document, geometry, knownWorkers);

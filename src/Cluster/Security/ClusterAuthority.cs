@@ -44,6 +44,8 @@ public sealed class ClusterAuthority
         using var made = CertificateMaker.Authority(time.GetUtcNow(), Lifetime);
         PemFiles.WriteKeyPair(Path.Combine(directory, CurrentName), made, overwrite);
         PemFiles.WriteBundle(Path.Combine(directory, NodeDirectory.BundleName), [made], overwrite: true);
+        // A change that was under way was one from the CA that is no more.
+        File.Delete(Path.Combine(directory, NextName));
         return new ClusterAuthority(directory, time);
     }
 

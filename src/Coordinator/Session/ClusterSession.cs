@@ -216,7 +216,7 @@ public sealed class ClusterSession : IAsyncDisposable
     {
         try
         {
-            return await WorkerConnection.ConnectAsync(address, Options.WorkerAddresses.Count > 0 ? Options.Tls : null, null, cancel);
+            return await WorkerConnection.ConnectAsync(address, Options.WorkerAddresses.Count > 0 ? Options.Tls : null, id: null, cancel);
         }
         catch (RpcException e) when (e.Code is GrpcStatusCode.Unauthenticated or GrpcStatusCode.PermissionDenied)
         {

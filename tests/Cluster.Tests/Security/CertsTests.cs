@@ -37,6 +37,23 @@ public sealed class CertsTests : IDisposable
     }
 
     [Fact]
+    public async Task Rotating_a_node_gives_it_a_new_key_for_the_same_identity_and_the_bundle_of_now()
+    {
+        var node = _authority.Node(NodeRole.Worker, "worker-3");
+        string[] before = [await File.ReadAllTextAsync(Path.Combine(node, "node.pem")), await File.ReadAllTextAsync(Path.Combine(node, "bundle.pem"))];
+        Assert.Equal(2, (await Grok1Process.RunAsync("certs", "rotate", "--dir", _authority.CaDirectory, "--authority", "switch")).ExitCode);
+        Assert.Equal(0, (await Grok1Process.RunAsync("certs", "rotate", "--dir", _authority.CaDirectory, "--authority", "begin")).ExitCode);
+        Assert.Equal(0, (await Grok1Process.RunAsync("certs", "rotate", node, "--bundle-only", "--dir", _authority.CaDirectory)).ExitCode);
+        Assert.Equal(before[0], await File.ReadAllTextAsync(Path.Combine(node, "node.pem")));
+        Assert.NotEqual(before[1], await File.ReadAllTextAsync(Path.Combine(node, "bundle.pem")));
+        var rotated = await Grok1Process.RunAsync("certs", "rotate", node, "--dir", _authority.CaDirectory);
+        Assert.Contains("worker worker-3 at 127.0.0.1, good until", rotated.Output);
+        Assert.NotEqual(before[0], await File.ReadAllTextAsync(Path.Combine(node, "node.pem")));
+        var shown = await Grok1Process.RunAsync("certs", "show", node, "--json");
+        Assert.Equal(["ca", "ca", "worker"], JsonDocument.Parse(shown.Output).RootElement.GetProperty("certificates").EnumerateArray().Select(one => one.GetProperty("role").GetString()));
+    }
+
+    [Fact]
     public async Task A_machine_gets_its_certificate_for_a_token_once()
     {
         using var service = Grok1Process.Start("certs", "serve", "--dir", _authority.CaDirectory, "--listen", "127.0.0.1:0");

@@ -154,6 +154,27 @@ public class ProtocolErrorTests
     }
 
     [Fact]
+    public async Task Who_connects_and_says_nothing_gives_way_to_who_comes_and_takes_no_place_from_who_is_open()
+    {
+        await using var server = await StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], MaxBeginningConnections = 2, MaxConnections = 2 });
+        using var open = RawPeer.Greet(server.Address);
+        open.ReadUntil(FrameType.Settings);
+        open.ReadUntil(FrameType.Settings);
+        var silent = Enumerable.Range(0, 5).Select(_ => RawPeer.Connect(server.Address)).ToList();
+        // There is room for two: the first three were sent away when others came.
+        foreach (var peer in silent.Take(3))
+            peer.ReadGoAway();
+        using var late = RawPeer.Greet(server.Address);
+        foreach (var peer in new[] { open, late })
+        {
+            peer.Send(RawPeer.Call(1));
+            peer.Send(RawPeer.Message(1, 5));
+            peer.ReadUntil(FrameType.Data);
+        }
+        silent.ForEach(peer => peer.Dispose());
+    }
+
+    [Fact]
     public async Task A_peer_that_never_reads_its_answers_is_given_up()
     {
         await using var server = await StartAsync();
