@@ -29,6 +29,14 @@ public sealed class LinkTests(ModelFixture models) : IClassFixture<ModelFixture>
     }
 
     [Fact]
+    public async Task Workers_that_a_coordinator_starts_here_stay_in_clear_whatever_the_environment_says_of_certificates()
+    {
+        var start = new ProcessStartInfo(Grok1Process.ExecutablePath, ["run", "--model", models.Golden("tiny-b"), "--tokens", "5", "--max-tokens", "1", "--ignore-eos", "--workers", "2"]);
+        start.Environment["GROK1__SECURITY__TLS"] = _authority.Coordinator;
+        Assert.Equal(0, (await Grok1Process.RunAsync(start)).ExitCode);
+    }
+
+    [Fact]
     public async Task Files_that_are_exchanged_are_used_by_new_connections_of_a_running_worker()
     {
         var node = _authority.Node(NodeRole.Worker, "worker-0");
