@@ -224,7 +224,7 @@ public sealed class ClusterSession : IAsyncDisposable
         }
         catch (RpcException e)
         {
-            throw new DispatchException($"the worker at {address} cannot be reached ({e.Status}); start it there, or correct the address", e);
+            throw new DispatchException($"the worker at {address} cannot be reached ({e.Status}); start it there, correct the address{(Options.Tls is null ? ", or give --tls DIR if it was started with --tls" : "")}", e);
         }
     }
 
