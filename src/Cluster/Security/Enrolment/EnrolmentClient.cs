@@ -80,5 +80,5 @@ public static class EnrolmentClient
     }
 
     private static GrpcChannel Channel(string address, Func<System.Net.Security.SslClientAuthenticationOptions> tls) =>
-        new(address, new GrpcChannelOptions { Tls = tls, MaxReceiveMessageBytes = EnrolmentMethods.MaxMessageBytes });
+        new(address, new GrpcChannelOptions { Tls = tls, ConnectTimeout = Patience, MaxReceiveMessageBytes = EnrolmentMethods.MaxMessageBytes });
 }
