@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Verbs;
+using Grok1Cluster.Cli.Verbs.Certs;
 using Grok1Cluster.Cli.Verbs.Cluster;
 
 namespace Grok1Cluster.Cli;
@@ -26,7 +27,7 @@ internal static class CommandLine
         {
             RunVerb.Create(), UpVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
             ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(),
-            ClusterVerb.Create(),
+            ClusterVerb.Create(), CertsVerb.Create(),
         })
             root.Add(verb);
         // A prompt may begin with a bracket; directives are for debugging parsers.

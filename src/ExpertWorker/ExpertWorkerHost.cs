@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.ExpertWorker.Control;
 using Grok1Cluster.ExpertWorker.Faults;
@@ -78,13 +79,13 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         var opened = new Stack<IDisposable>();
         try
         {
-            var known = options.Sources.Count == 0 ? null : await ModelDescription.FetchAsync(options.Sources, options.Cache.Root, options.Note, cancel);
+            var known = options.Sources.Count == 0 ? null : await ModelDescription.FetchAsync(options.Sources, options.Cache.Root, options.Tls, options.Note, cancel);
             var store = Push(known is null ? ModelStore.Open(options.ModelPath) : ModelStore.OpenWithoutWeights(known.Directory));
             var cache = Push(new WeightCache(store, options.Cache));
             var local = new LocalWeights(store, cache);
             var tiles = Push(new TileStore(store));
             var calls = new CallEpochs();
-            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note), options.Weights, options.MemoryLimit, calls, options.Verify);
+            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note, options.Tls), options.Weights, options.MemoryLimit, calls, options.Verify);
             await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
@@ -104,7 +105,12 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
             {
                 Listen = [options.Listen],
-                Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
+                Tls = options.Tls is { } tls ? tls.Server : null,
+                Calls = new ServerCallOptions
+                {
+                    MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes,
+                    Authorize = options.Tls is null ? null : Permissions.Decide,
+                },
             }, cancel);
             SetHealth(health, serving: true);
             var host = new ExpertWorkerHost(opened, tiles, service, cache, health, leaving, faults, server);

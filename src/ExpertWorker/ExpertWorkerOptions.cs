@@ -1,6 +1,7 @@
 using System.Net;
-using Grok1Cluster.Model.Catalog;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.ExpertWorker.Faults;
+using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights.Cache;
 
@@ -38,6 +39,9 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>gRPC address: <c>host:port</c>, port 0 for a free one, or <c>unix:/path</c>.</summary>
     public string Listen { get; init; } = "127.0.0.1:0";
+
+    /// <summary>Its certificate and the CAs that it trusts: every client then needs a certificate, and may do what its role may. Null: in clear, for everybody.</summary>
+    public NodeCredentials? Tls { get; init; }
 
     /// <summary>Compute threads; 0: one a core.</summary>
     public int Threads { get; init; }

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Grpc;
@@ -48,7 +49,7 @@ internal static class ExitCodes
 
     private static int Classify(Exception exception) => exception switch
     {
-        UsageException or PromptException or StoreExistsException => Usage,
+        UsageException or CredentialsException or PromptException or StoreExistsException => Usage,
         ModelException or PlanException => Model,
         ResourceException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,

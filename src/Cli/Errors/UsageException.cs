@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace Grok1Cluster.Cli.Errors;
 
@@ -15,8 +16,12 @@ internal sealed class UsageException : Exception
         var command = parsed.CommandResult.Command;
         return new UsageException(command is RootCommand
             ? $"{Verb(parsed)}; verbs are {string.Join(", ", command.Subcommands.Select(verb => verb.Name))} (see: grok1 --help)"
-            : $"{string.Join("; ", Problems(parsed))} (see: grok1 {command.Name} --help)");
+            : $"{string.Join("; ", Problems(parsed))} (see: grok1 {NameOf(parsed.CommandResult)} --help)");
     }
+
+    /// <summary>With the verbs that it stands below: <c>certs issue</c>.</summary>
+    private static string NameOf(CommandResult command) =>
+        command.Parent is CommandResult { Command: not RootCommand } parent ? $"{NameOf(parent)} {command.Command.Name}" : command.Command.Name;
 
     private static string Verb(ParseResult parsed) => parsed.UnmatchedTokens is [var first, ..] ? $"no such verb: {first}" : "a verb is missing";
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Catalog;
@@ -26,7 +27,11 @@ namespace Grok1Cluster.Cli.Options;
 /// <param name="KvFormat">Element type of the KV cache; null chooses by the precision.</param>
 internal sealed record ClusterSettings(
     string Model, int Workers, IReadOnlyList<string> WorkerAddresses, PlanRequest Plan, Precision Precision, int? Threads, long? MemoryLimitBytes, long? KvMemoryBytes,
-    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout, int Copies = 1, KvFormat? KvFormat = null);
+    int ConcurrencyTarget, WeightMemory Weights, bool SpreadOverNumaNodes, int? PipelineDepth, TimeSpan LostWorkerTimeout, int Copies = 1, KvFormat? KvFormat = null)
+{
+    /// <summary>What to show to workers on other machines; null in clear.</summary>
+    public NodeCredentials? Tls { get; init; }
+}
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
 internal sealed class ClusterOptions
@@ -41,6 +46,8 @@ internal sealed class ClusterOptions
 
     private readonly SettingOption<string[]?> _workerAddresses = new(
         "--worker-address", "cluster:worker_addresses", TextFormats.Addresses, null, "workers that run already, on any machine (default: start --workers here)");
+
+    private readonly SettingOption<string?> _tls = SecurityFlags.TlsOption("this coordinator's certificate, for workers on other machines (default: in clear)");
 
     private readonly SettingOption<PlanRequest> _plan = PlanOption();
 
@@ -94,7 +101,7 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _copies, _numaSpread })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _tls, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _copies, _numaSpread })
             command.Add(option);
         _machine.AddTo(command);
     }
@@ -106,6 +113,9 @@ internal sealed class ClusterOptions
         return new ClusterSettings(
             context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
             context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)),
-            context.Get(_copies), context.Get(_kvFormat));
+            context.Get(_copies), context.Get(_kvFormat))
+        {
+            Tls = SecurityFlags.Open(context, _tls, NodeRole.Coordinator),
+        };
     }
 }

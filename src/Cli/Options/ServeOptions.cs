@@ -36,16 +36,20 @@ internal sealed class ServeOptions
     private readonly SettingOption<long?> _transferLimit = new(
         "--transfer-limit", "serve:transfer_limit", TextFormats.Optional(TextFormats.Bytes), null, "bytes a second that a worker fetches when the plan changes (default: no limit)");
 
+    private readonly SettingOption<bool> _insecure = SecurityFlags.InsecureOption();
+
     public void AddTo(Command command)
     {
         _api.AddTo(command);
-        foreach (var option in new Option[] { _weightsListen, _weightsAdvertise, _transferLimit, _drainTime, _logFormat, _otlpEndpoint, _traceRatio })
+        foreach (var option in new Option[] { _weightsListen, _weightsAdvertise, _insecure, _transferLimit, _drainTime, _logFormat, _otlpEndpoint, _traceRatio })
             command.Add(option);
     }
 
     /// <exception cref="UsageException">What is wrong with the API's settings, all of it.</exception>
     public CoordinatorHostOptions Read(VerbContext context, ClusterSessionOptions session)
     {
+        if (context.Get(_weightsListen) is { } listen)
+            SecurityFlags.CheckListening(context, "--weights-listen", listen, session.Tls, _insecure);
         return new CoordinatorHostOptions
         {
             Session = session with { Operations = ReadOperations(context) },

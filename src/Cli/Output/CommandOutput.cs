@@ -70,8 +70,8 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     /// <summary>A line about what is going on, to stderr.</summary>
     public void Note(string line) => error.WriteLine(line);
 
-    /// <summary>A line that nobody may overlook: red on a terminal.</summary>
-    public void Warn(string line) => error.WriteLine(Console.IsErrorRedirected ? line : $"\e[1;31m{line}\e[0m");
+    /// <summary>A line about something dangerous, to stderr; red on a terminal.</summary>
+    public void Warn(string line) => error.WriteLine(Console.IsErrorRedirected ? line : $"\e[31m{line}\e[0m");
 
     /// <summary>Follows work of a known or unknown size, in bytes, on stderr; see <see cref="ByteProgress"/>.</summary>
     public ByteProgress Progress(string title, long? totalBytes) =>

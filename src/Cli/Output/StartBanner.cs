@@ -26,6 +26,8 @@ internal static class StartBanner
         Row("chats", $"by the template {Escape(options.Api.Template.Name)}: this is a base model, it was never taught to chat");
         Row("dashboard", $"{host.AdminUrl ?? host.Url}/");
         Row("metrics", $"{host.AdminUrl ?? host.Url}/metrics");
+        if (session.Options.WorkerAddresses.Count > 0)
+            Row("workers", session.Options.Tls is { } tls ? $"[green]mutual TLS[/], this is {Escape(tls.Identity.ToString())}" : "in clear: whoever is on their network can read and alter what passes");
         // Without keys it listens on loopback only.
         Row("access", options.Api.Keys is { } keys ? $"{keys.Count} API keys" : "[red]open: no key is asked for[/], from this machine only");
         return new Rows(new Rule { Style = Style.Parse("dim") }, grid, new Text(Curl(host)), new Text("Ctrl-C ends it: running requests are finished first; a second Ctrl-C ends it at once."), new Rule { Style = Style.Parse("dim") });

@@ -16,6 +16,7 @@ internal static class ClusterStarter
         StorePath = context.FindStore(settings.Model, cancellation),
         Workers = settings.Workers,
         WorkerAddresses = settings.WorkerAddresses,
+        Tls = settings.Tls,
         Plan = settings.Plan,
         ConcurrencyTarget = settings.ConcurrencyTarget,
         Precision = settings.Precision,
@@ -33,6 +34,7 @@ internal static class ClusterStarter
     /// <inheritdoc cref="StartAsync(VerbContext, ClusterSettings, CancellationToken)"/>
     public static async Task<ClusterSession> StartAsync(VerbContext context, ClusterSessionOptions options, CancellationToken cancellation)
     {
+        SecurityFlags.WarnOfClear(context, options);
         var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
         if (session.Workers.Count > 0)
             context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");

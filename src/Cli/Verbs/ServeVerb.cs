@@ -37,6 +37,7 @@ internal static class ServeVerb
                 throw new UsageException("--etcd: the workers are those in etcd; leave out --workers and --worker-address");
             options = options with { Session = options.Session with { OpenMembership = open, LeastWorkers = membership.LeastWorkers(context) } };
         }
+        SecurityFlags.WarnOfClear(context, options.Session);
         await using var host = await CoordinatorHost.StartAsync(options, Console.Error, TimeProvider.System, cancellation);
         try
         {

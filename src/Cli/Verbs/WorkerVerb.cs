@@ -6,6 +6,7 @@ using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
 using Grok1Cluster.ExpertWorker.Faults;
@@ -33,7 +34,9 @@ internal static class WorkerVerb
         var cache = new SettingOption<string?>("--cache", "worker:cache", TextFormats.OptionalText("DIR"), null, "where weights from other machines are kept (default: weights in the user's cache of grok1)");
         var cacheLimit = new SettingOption<long?>("--cache-limit", "worker:cache_limit", TextFormats.Optional(TextFormats.Bytes), null, "most disk for all models there; the least recently used goes first (default: no limit)");
         var fetchRate = new SettingOption<long?>("--fetch-rate", "worker:fetch_rate", TextFormats.Optional(TextFormats.Bytes), null, "with --from and --plan: most bytes a second (default: no limit)");
-        var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines");
+        var listen = new SettingOption<string>("--listen", "worker:listen", TextFormats.Text("HOST:PORT|unix:/PATH"), "127.0.0.1:9050", "gRPC address; 0.0.0.0:9050 for other machines, which needs --tls");
+        var tls = SecurityFlags.TlsOption("this worker's certificate; clients then need one of the same cluster (default: in clear)");
+        var insecure = SecurityFlags.InsecureOption();
         var threads = new SettingOption<int?>("--threads", "worker:threads", TextFormats.Optional(TextFormats.Count(1, 4096)), null, "compute threads (default: every core)");
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
@@ -46,11 +49,11 @@ internal static class WorkerVerb
         var membership = new MembershipOptions("coordinators", "--listen");
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
-            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
+            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --tls /etc/grok1",
             "grok1 worker --model demo --plan plan.json --id worker-0",
-            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
-            "grok1 worker --from node0:9050,node1:9050 --id worker-8 --listen 0.0.0.0:9050",
-            "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, threads, memory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
+            "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --tls /etc/grok1 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
+            "grok1 worker --from node0:9050,node1:9050 --id worker-8 --listen 0.0.0.0:9050 --tls /etc/grok1",
+            "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, tls, insecure, threads, memory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
         machine.AddTo(verb);
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
@@ -60,6 +63,8 @@ internal static class WorkerVerb
             var sources = context.Get(from) ?? [];
             if (sources.Length > 0 && context.IsGiven(model))
                 throw new UsageException("--from is for a worker without a model; leave out --model");
+            // Its parent reaches it on this machine alone; settings of the environment are the parent's.
+            var credentials = context.Get(supervised) ? null : SecurityFlags.OpenForListening(context, context.Get(listen), tls, insecure, new NodeIdentity(NodeRole.Worker, context.Get(id)));
             machine.Bind(context);
             // Whoever started a supervised worker knows it.
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
@@ -101,6 +106,7 @@ internal static class WorkerVerb
                     PlanPath = context.Get(plan)?.FullName,
                     HoldNothing = context.Get(hold) == "none",
                     Listen = context.Get(listen),
+                    Tls = credentials,
                     Threads = context.Get(threads) ?? 0,
                     MemoryLimit = context.Get(memory),
                     Weights = machine.Weights(context),

@@ -1,3 +1,5 @@
+using Grok1Cluster.Cluster.Files;
+
 namespace Grok1Cluster.Cluster.Plans;
 
 /// <summary>Plans on disk. See <see cref="PlanJson"/> for the format.</summary>
@@ -15,7 +17,7 @@ public static class PlanFile
     {
         try
         {
-            return PlanJson.Read(ReadBounded(path), geometry, $"plan file {path}", knownWorkers);
+            return PlanJson.Read(BoundedFile.Read(path, MaxBytes, "plan"), geometry, $"plan file {path}", knownWorkers);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -38,14 +40,4 @@ public static class PlanFile
         }
     }
 
-    private static ReadOnlySpan<byte> ReadBounded(string path)
-    {
-        using var file = File.OpenRead(path);
-        // The bound is on what is read: pipes and devices do not tell a length.
-        var buffer = new byte[MaxBytes + 1];
-        var read = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-        if (read > MaxBytes)
-            throw new IOException($"it is larger than {MaxBytes} bytes, which no plan needs");
-        return buffer.AsSpan(0, read);
-    }
 }

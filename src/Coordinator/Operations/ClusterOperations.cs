@@ -1,3 +1,4 @@
+using System.Security.Authentication;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Workers;
@@ -54,7 +55,7 @@ public sealed class ClusterOperations
             await _watch.ConnectAsync(address, _closing);
             await _membership.AddWorkerAsync(address, _closing);
         }
-        catch (Exception e) when (e is RpcException or MembershipException)
+        catch (Exception e) when (e is RpcException or MembershipException or AuthenticationException)
         {
             throw new OperationException($"the worker at {address} cannot join: {(e as RpcException)?.Status.Message ?? e.Message}", e);
         }

@@ -1,5 +1,7 @@
+using System.Security.Authentication;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Grpc;
@@ -21,6 +23,7 @@ internal sealed class MemberWatch : IAsyncDisposable
     private readonly ShareBlocks _blocks;
     private readonly WeightMovement _weights;
     private readonly string _fingerprint;
+    private readonly NodeCredentials? _tls;
     private readonly Action<string> _note;
     private readonly CancellationTokenSource _closing = new();
     private readonly SemaphoreSlim _news = new(0);
@@ -40,10 +43,11 @@ internal sealed class MemberWatch : IAsyncDisposable
     /// <param name="blocks">What each worker should hold.</param>
     /// <param name="weights">Has them hold it.</param>
     /// <param name="fingerprint">The model's.</param>
+    /// <param name="tls">What to show to workers; null in clear.</param>
     /// <param name="note">Told what a person should know.</param>
-    public MemberWatch(IMembership membership, WorkerPool pool, RemoteExpertDispatcher dispatcher, ShareBlocks blocks, WeightMovement weights, string fingerprint, Action<string> note)
+    public MemberWatch(IMembership membership, WorkerPool pool, RemoteExpertDispatcher dispatcher, ShareBlocks blocks, WeightMovement weights, string fingerprint, NodeCredentials? tls, Action<string> note)
     {
-        (_membership, _pool, _dispatcher, _blocks, _weights, _fingerprint, _note) = (membership, pool, dispatcher, blocks, weights, fingerprint, note);
+        (_membership, _pool, _dispatcher, _blocks, _weights, _fingerprint, _tls, _note) = (membership, pool, dispatcher, blocks, weights, fingerprint, tls, note);
         _keptEpoch = pool.Plan.Epoch;
         membership.Changed += Look;
         pool.Changed += OnWorkerChanged;
@@ -76,7 +80,7 @@ internal sealed class MemberWatch : IAsyncDisposable
     {
         if (_pool.Links.Any(link => link.Connection.Address == address))
             return;
-        var connection = await WorkerConnection.ConnectAsync(address, cancel);
+        var connection = await WorkerConnection.ConnectAsync(address, _tls, null, cancel);
         var refusal = connection.Description.Fingerprint != _fingerprint ? $"worker {connection.Id} at {address} has the weights of another model"
             : _pool.Find(connection.Id) is { IsReady: true } other ? $"the workers at {other.Connection.Address} and {address} both call themselves {connection.Id}; give each its own --id"
             : null;
@@ -180,7 +184,7 @@ internal sealed class MemberWatch : IAsyncDisposable
             {
                 await ConnectAsync(member.Address, _closing.Token);
             }
-            catch (Exception e) when (e is RpcException or MembershipException)
+            catch (Exception e) when (e is RpcException or MembershipException or AuthenticationException)
             {
                 all = false;
                 Tell($"the worker at {member.Address} cannot be used: {(e as RpcException)?.Status.Message ?? e.Message}");

@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Kernels.KvCache;
@@ -34,6 +35,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Workers that hold each bundle; a plan file says it itself.</summary>
     public int Copies { get; init; } = 1;
+
+    /// <summary>What to show to workers that run without this coordinator, and whom to trust; null in clear.</summary>
+    public NodeCredentials? Tls { get; init; }
 
     /// <summary>How experts are dealt to workers.</summary>
     public PlanRequest Plan { get; init; } = PlanRequest.Auto;

@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Dispatch;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.Coordinator.Operations;
@@ -104,7 +105,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         var weights = new WeightMovement(Pool, blocks, _options.Operations with { Fingerprint = _store.Manifest.Fingerprint, WeightAddress = weightAddress });
         if (_options.OpenMembership is null)
             await HoldAllAsync(weights, cancel);
-        var watch = Own(new MemberWatch(Membership, Pool, Dispatcher, blocks, weights, _store.Manifest.Fingerprint, _note));
+        var watch = Own(new MemberWatch(Membership, Pool, Dispatcher, blocks, weights, _store.Manifest.Fingerprint, Tls, _note));
         Operations = new ClusterOperations(Membership, watch, Pool, weights, _plans, _closing.Token);
         if (Local is { } local)
         {
@@ -123,7 +124,12 @@ public sealed class ClusterWorkers : IAsyncDisposable
             return null;
         var services = new GrpcServices();
         new WeightService(new LocalWeights(_store, null)).AddTo(services);
-        var server = Own(await GrpcServer.StartAsync(services, new GrpcServerOptions { Listen = [listen] }, cancel));
+        var server = Own(await GrpcServer.StartAsync(services, new GrpcServerOptions
+        {
+            Listen = [listen],
+            Tls = _options.Tls is { } tls ? tls.Server : null,
+            Calls = new ServerCallOptions { Authorize = _options.Tls is null ? null : Permissions.Decide },
+        }, cancel));
         var address = _options.Operations.WeightAddress ?? server.Addresses[0].ToString();
         _note($"workers may fetch weights from {address}");
         return address;
@@ -161,7 +167,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
     {
         try
         {
-            var worker = await WorkerConnection.ConnectAsync(member.Address, cancel);
+            var worker = await WorkerConnection.ConnectAsync(member.Address, Tls, member.Id, cancel);
             connections.Add(worker);
             if (connections.Find(other => other != worker && other.Id == worker.Id) is { } other)
                 throw new PlanException($"workers at {other.Address} and {worker.Address}", [$"both call themselves {worker.Id}; give each its own --id"]);
@@ -227,6 +233,9 @@ public sealed class ClusterWorkers : IAsyncDisposable
             Membership.Changed -= Tell;
         }
     }
+
+    /// <summary>Workers that were started here stay on this machine.</summary>
+    private NodeCredentials? Tls => Local is null ? _options.Tls : null;
 
     private T Own<T>(T item) where T : IAsyncDisposable
     {

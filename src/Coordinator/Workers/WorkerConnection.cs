@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Security.Authentication;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Grpc;
@@ -89,12 +91,22 @@ public sealed class WorkerConnection : IAsyncDisposable
         }
     }
 
+    /// <summary>What this coordinator shows to the worker; null in clear.</summary>
+    internal NodeCredentials? Tls { get; private init; }
+
     /// <summary>Connects and asks the worker what it holds.</summary>
+    /// <param name="address">Where it is.</param>
+    /// <param name="tls">What to show it, and whom to trust; null in clear.</param>
+    /// <param name="id">Who it must be by its certificate; null where that is not known yet.</param>
+    /// <param name="cancel">Gives up.</param>
     /// <exception cref="RpcException">It cannot be reached, or did not answer in time.</exception>
-    public static async Task<WorkerConnection> ConnectAsync(string address, CancellationToken cancel)
+    /// <exception cref="AuthenticationException">Its certificate is not that of the worker that it should be.</exception>
+    public static async Task<WorkerConnection> ConnectAsync(string address, NodeCredentials? tls, string? id, CancellationToken cancel)
     {
+        var check = new PeerCheck(NodeRole.Worker, id);
         var channel = new GrpcChannel(address, new GrpcChannelOptions
         {
+            Tls = tls is null ? null : () => tls.Client(check),
             MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes,
             KeepAlivePingDelay = PingDelay,
             KeepAlivePingTimeout = PingTimeout,
@@ -105,13 +117,20 @@ public sealed class WorkerConnection : IAsyncDisposable
             if (!ExpertMethods.IsCompatible(description.Protocol))
                 throw new RpcException(GrpcStatusCode.FailedPrecondition,
                     $"worker {description.WorkerId} (version {description.Version}) speaks protocol {description.Protocol}, this coordinator {ExpertMethods.Protocol}; they may be one apart: upgrade the older");
+            if (tls is not null && check.Peer?.Id != description.WorkerId)
+                throw new AuthenticationException($"the worker at {address} calls itself {description.WorkerId}, and its certificate is that of {check.Peer}; give it the certificate of its --id");
             var roundTrip = await MeasureRoundTripAsync(channel, cancel);
             var results = new FramePool<ResultFrame>(KeptFrames);
             // The stream lives as long as the connection; each call on it has its own deadline.
             var stream = channel.DuplexStreaming(
                 ExpertMethods.ProcessFrames(static CallFrame () => throw new NotSupportedException("a coordinator reads no calls"), results.Rent),
                 new GrpcCallOptions { Scheduling = MessageScheduling.Inline }, CancellationToken.None);
-            return new WorkerConnection(address, description, channel, stream, results) { RoundTrip = roundTrip };
+            return new WorkerConnection(address, description, channel, stream, results) { RoundTrip = roundTrip, Tls = tls };
+        }
+        catch (RpcException e) when (check.Refusal is { } refusal)
+        {
+            channel.Dispose();
+            throw new AuthenticationException($"the worker at {address} is refused: {refusal}", e);
         }
         catch
         {

@@ -1,3 +1,4 @@
+using System.Security.Authentication;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Grpc;
@@ -130,6 +131,10 @@ public sealed class WorkerLink : IAsyncDisposable
             {
                 return (await UntilBack.ExecuteAsync(async cancel => await TryConnectAsync(address, cancel), either.Token))!;
             }
+            catch (AuthenticationException e)
+            {
+                SetObstacle($"is lost: {e.Message}");
+            }
             catch (OperationCanceledException) when (moved.IsCancellationRequested && !_closing.IsCancellationRequested)
             {
                 // Somewhere else, at once.
@@ -142,7 +147,7 @@ public sealed class WorkerLink : IAsyncDisposable
     {
         try
         {
-            var connection = await WorkerConnection.ConnectAsync(address, cancel);
+            var connection = await WorkerConnection.ConnectAsync(address, Connection.Tls, Id, cancel);
             if (connection.Id == Id && connection.Description.Fingerprint == _fingerprint)
             {
                 if (connection.Description.ProcessId != Connection.Description.ProcessId)

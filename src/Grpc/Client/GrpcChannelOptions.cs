@@ -40,8 +40,11 @@ public sealed record GrpcChannelOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:00:00.0000500")]
     public TimeSpan ReceiveSpin { get; init; }
 
-    /// <summary>The rules of TLS; null (the default) speaks HTTP/2 in clear with prior knowledge.</summary>
-    public SslClientAuthenticationOptions? Tls { get; init; }
+    /// <summary>
+    /// Gives the rules of TLS, and is asked for every connection (by the stock transport once); null (the default) speaks HTTP/2 in clear
+    /// with prior knowledge.
+    /// </summary>
+    public Func<SslClientAuthenticationOptions>? Tls { get; init; }
 
     /// <summary>The clock of the deadlines. Default: the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;

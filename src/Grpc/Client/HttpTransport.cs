@@ -27,8 +27,8 @@ internal sealed class HttpTransport : IClientTransport
             KeepAlivePingTimeout = options.KeepAlivePingTimeout,
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
-        if (options.Tls is not null)
-            handler.SslOptions = options.Tls;
+        if (options.Tls is { } tls)
+            handler.SslOptions = tls();
         if (address.UnixPath is { } path)
             handler.ConnectCallback = (_, cancellationToken) => ConnectUnixAsync(path, cancellationToken);
         _invoker = new HttpMessageInvoker(handler);

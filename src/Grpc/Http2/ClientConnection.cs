@@ -9,6 +9,7 @@ internal sealed class ClientConnection : Http2Connection
     private readonly StreamSlots _slots = new();
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? _goAway;
+    private bool _shaken;
     private volatile bool _leaving;
 
     /// <param name="socket">Connected.</param>
@@ -76,6 +77,8 @@ internal sealed class ClientConnection : Http2Connection
     public override void OnEnded(Exception reason)
     {
         Retire();
+        if (_shaken)
+            reason = new IOException($"{reason.Message}, after the TLS handshake: it does not accept this side's certificate, or takes no more connections", reason);
         if (_ready.TrySetException(reason))
             _ = _ready.Task.Exception;
     }
@@ -85,6 +88,7 @@ internal sealed class ClientConnection : Http2Connection
     protected override void Begin()
     {
         _handshake(Socket);
+        _shaken = Socket.IsEncrypted;
         SendSettings(Preface);
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 
 namespace Grok1Cluster.Grpc.Http2;
 
@@ -22,6 +23,7 @@ internal sealed class ConnectionSocket : IDisposable
     private ByteBuffer? _encrypted;
     private int _encryptedSent;
     private bool _expectMore;
+    private volatile bool _hasReceived;
 
     /// <param name="socket">Connected. It is owned and closed by this object.</param>
     /// <param name="spin">How long to ask the system again and again for bytes before sleeping until they come.</param>
@@ -44,6 +46,18 @@ internal sealed class ConnectionSocket : IDisposable
         System.Net.IPEndPoint ip => $"ipv4:{ip.Address}:{ip.Port}",
         _ => "unix:",
     };
+
+    /// <summary>The address at the other end without its port; none of a Unix socket.</summary>
+    public System.Net.IPAddress PeerAddress => (_socket.RemoteEndPoint as System.Net.IPEndPoint)?.Address ?? System.Net.IPAddress.None;
+
+    /// <summary>The certificate that the peer has proved to own; null in clear, or where it showed none.</summary>
+    public X509Certificate2? PeerCertificate { get; private set; }
+
+    /// <summary>Whether TLS has been done.</summary>
+    public bool IsEncrypted => _tls is not null;
+
+    /// <summary>Whether anything has come at all.</summary>
+    public bool HasReceived => _hasReceived;
 
     /// <summary>Does the server's part of TLS. Must come before anything else.</summary>
     /// <exception cref="System.Security.Authentication.AuthenticationException">The peers do not agree, or the client does not speak HTTP/2.</exception>
@@ -130,6 +144,7 @@ internal sealed class ConnectionSocket : IDisposable
             tls.Dispose();
             throw;
         }
+        PeerCertificate = tls.RemoteCertificate as X509Certificate2;
         _tls = tls;
     }
 
@@ -146,6 +161,7 @@ internal sealed class ConnectionSocket : IDisposable
             if (error != SocketError.Success)
                 throw Broken(error);
             _expectMore = received == to.Length;
+            _hasReceived = true;
             return received;
         }
     }

@@ -15,7 +15,8 @@ internal sealed class FrameReader(ConnectionSocket socket)
     /// <summary>Room asked for at once in a stream's buffer; more is used where it is there.</summary>
     private const int DirectStep = 256 << 10;
 
-    private readonly byte[] _buffer = new byte[BufferBytes];
+    /// <summary>Made with the first bytes: a connection that sends none costs none.</summary>
+    private byte[] _buffer = [];
     private int _start;
     private int _end;
     private long _lastReceived = Environment.TickCount64;
@@ -87,6 +88,8 @@ internal sealed class FrameReader(ConnectionSocket socket)
     /// <summary>Receives until <paramref name="count"/> bytes are in the buffer; false if the connection ends before.</summary>
     private bool TryFill(int count)
     {
+        if (_buffer.Length == 0)
+            _buffer = new byte[BufferBytes];
         if (_start == _end)
             _start = _end = 0;
         if (count > _buffer.Length - _start)

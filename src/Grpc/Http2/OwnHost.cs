@@ -7,8 +7,7 @@ namespace Grok1Cluster.Grpc.Http2;
 /// <summary>Listens with our own connections.</summary>
 internal sealed class OwnHost : IServerHost
 {
-    private readonly Lock _gate = new();
-    private readonly HashSet<ServerConnection> _connections = [];
+    private readonly Admission _admission;
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<Socket> _listeners = [];
     private readonly List<GrpcAddress> _addresses = [];
@@ -19,6 +18,7 @@ internal sealed class OwnHost : IServerHost
     private OwnHost(GrpcDispatcher dispatcher, GrpcServerOptions options)
     {
         (_dispatcher, _options) = (dispatcher, options);
+        _admission = new Admission(options.MaxBeginningConnections, options.MaxConnections);
         _limits = new Http2Limits
         {
             StreamWindow = options.StreamWindowBytes,
@@ -58,7 +58,7 @@ internal sealed class OwnHost : IServerHost
     {
         CloseListeners();
         await _stopping.CancelAsync();
-        var connections = Connections();
+        var connections = _admission.Close();
         foreach (var connection in connections)
             connection.Leave();
         try
@@ -110,17 +110,31 @@ internal sealed class OwnHost : IServerHost
         while (!_stopping.IsCancellationRequested)
             try
             {
-                Begin(await listener.AcceptAsync(), mayUseTls);
+                await _admission.TakeSlotAsync(_stopping.Token);
+                Begin(await AcceptAsync(listener), mayUseTls);
             }
             catch (SocketException) when (!_stopping.IsCancellationRequested)
             {
                 // The client has gone before it was accepted, or the system is short of descriptors: others will come.
                 await Task.Delay(AcceptRetry);
             }
-            catch (Exception closed) when (closed is ObjectDisposedException or SocketException)
+            catch (Exception closed) when (closed is ObjectDisposedException or SocketException or OperationCanceledException)
             {
                 return;
             }
+    }
+
+    private async Task<Socket> AcceptAsync(Socket listener)
+    {
+        try
+        {
+            return await listener.AcceptAsync();
+        }
+        catch
+        {
+            _admission.GiveBack();
+            throw;
+        }
     }
 
     private void Begin(Socket socket, bool mayUseTls)
@@ -128,34 +142,27 @@ internal sealed class OwnHost : IServerHost
         ServerConnection connection;
         try
         {
-            var tls = mayUseTls && _options.Tls is { } given ? TlsOptions.ForServer(given) : null;
-            connection = new ServerConnection(new ConnectionSocket(socket, _options.ReceiveSpin), _limits, tls, _dispatcher, _stopping.Token);
+            connection = new ServerConnection(
+                new ConnectionSocket(socket, _options.ReceiveSpin), _limits, mayUseTls ? _options.Tls : null, _dispatcher, _admission.TryOpen, _stopping.Token);
         }
         catch (SocketException)
+        {
+            _admission.GiveBack();
+            socket.Dispose();
+            return;
+        }
+        if (!_admission.TryEnter(connection))
         {
             socket.Dispose();
             return;
         }
-        lock (_gate)
-            if (_connections.Count >= _options.MaxConnections || _stopping.IsCancellationRequested || !_connections.Add(connection))
-            {
-                socket.Dispose();
-                return;
-            }
         new Thread(() => Serve(connection)) { IsBackground = true, Name = "http2-server" }.Start();
     }
 
     private void Serve(ServerConnection connection)
     {
         connection.Run();
-        lock (_gate)
-            _connections.Remove(connection);
-    }
-
-    private ServerConnection[] Connections()
-    {
-        lock (_gate)
-            return [.. _connections];
+        _admission.Leave(connection);
     }
 
     private void CloseListeners()

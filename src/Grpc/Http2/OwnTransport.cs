@@ -162,7 +162,15 @@ internal sealed class OwnTransport(GrpcAddress address, GrpcChannelOptions optio
 
     private void Handshake(ConnectionSocket socket)
     {
-        if (options.Tls is { } tls && address.UnixPath is null)
-            socket.Authenticate(TlsOptions.ForClient(tls, address.Host));
+        if (options.Tls is not { } tls || address.UnixPath is not null)
+            return;
+        try
+        {
+            socket.Authenticate(TlsOptions.ForClient(tls(), address.Host));
+        }
+        catch (Exception fault) when (fault is AuthenticationException or IOException)
+        {
+            throw new AuthenticationException($"the TLS handshake failed: {fault.Message}", fault);
+        }
     }
 }

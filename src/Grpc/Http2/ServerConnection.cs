@@ -1,4 +1,6 @@
+using System.Net;
 using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Grpc.Wire;
 
@@ -11,15 +13,24 @@ internal sealed class ServerConnection : Http2Connection
     private static readonly TimeSpan BeginTimeout = TimeSpan.FromSeconds(10);
 
     private readonly GrpcDispatcher _dispatcher;
-    private readonly SslServerAuthenticationOptions? _tls;
+    private readonly Func<SslServerAuthenticationOptions>? _tls;
+    private readonly Func<ServerConnection, bool> _begun;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _serving;
     private volatile bool _leaving;
 
-    public ServerConnection(ConnectionSocket socket, Http2Limits limits, SslServerAuthenticationOptions? tls, GrpcDispatcher dispatcher, CancellationToken stopping)
+    /// <param name="socket">Connected.</param>
+    /// <param name="limits">What the client is allowed.</param>
+    /// <param name="tls">The rules of TLS; null in clear.</param>
+    /// <param name="dispatcher">Serves the requests.</param>
+    /// <param name="begun">Told when the client has shown who it is and that it speaks HTTP/2; false if there is no room for it.</param>
+    /// <param name="stopping">Fires when the server begins to stop.</param>
+    public ServerConnection(
+        ConnectionSocket socket, Http2Limits limits, Func<SslServerAuthenticationOptions>? tls, GrpcDispatcher dispatcher,
+        Func<ServerConnection, bool> begun, CancellationToken stopping)
         : base(socket, limits, isServer: true)
     {
-        (_dispatcher, _tls, Stopping, PeerName) = (dispatcher, tls, stopping, socket.Peer);
+        (_dispatcher, _tls, _begun, Stopping, PeerName, PeerAddress) = (dispatcher, tls, begun, stopping, socket.Peer, socket.PeerAddress);
     }
 
     /// <summary>Fires when the server begins to stop.</summary>
@@ -27,6 +38,15 @@ internal sealed class ServerConnection : Http2Connection
 
     /// <summary>Who calls.</summary>
     public string PeerName { get; }
+
+    /// <summary>The client's address without its port; none on a Unix socket.</summary>
+    public IPAddress PeerAddress { get; }
+
+    /// <summary>The client's certificate; null in clear, or where it showed none.</summary>
+    public X509Certificate2? PeerCertificate => Socket.PeerCertificate;
+
+    /// <summary>Whether the client has sent anything.</summary>
+    public bool HasReceived => Socket.HasReceived;
 
     /// <summary>Completes when the connection is gone and its handlers have been told.</summary>
     public Task Ended => _ended.Task;
@@ -73,10 +93,12 @@ internal sealed class ServerConnection : Http2Connection
     {
         using var patience = new Timer(static connection => ((ServerConnection)connection!).Abort(new IOException("the client does not begin")), this, BeginTimeout, Timeout.InfiniteTimeSpan);
         if (_tls is not null)
-            Socket.Authenticate(_tls);
+            Socket.Authenticate(TlsOptions.ForServer(_tls()));
         SendSettings([]);
         if (!Reader.Take(Preface.Length).SequenceEqual(Preface))
             throw new Http2Exception(ErrorCode.ProtocolError, "the client does not speak HTTP/2");
+        if (!_begun(this))
+            throw new Http2Exception(ErrorCode.RefusedStream, "no more connections are taken");
     }
 
     private async Task ServeAsync(ServerStream stream)

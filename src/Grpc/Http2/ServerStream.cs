@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Security.Cryptography.X509Certificates;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Grpc.Wire;
 
@@ -54,6 +55,8 @@ internal sealed class ServerStream : Http2Stream, IServerStream
     public string Path { get; }
 
     public string Peer => _connection.PeerName;
+
+    public X509Certificate2? PeerCertificate => _connection.PeerCertificate;
 
     public HeaderList RequestHeaders { get; }
 

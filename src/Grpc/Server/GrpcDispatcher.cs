@@ -20,12 +20,17 @@ internal sealed class GrpcDispatcher(GrpcServices services, ServerCallOptions op
             return Refuse(stream, StatusCodes.Status405MethodNotAllowed, []);
         if (!HeaderNames.IsGrpc(stream.RequestHeaders.Find(HeaderNames.ContentType)))
             return Refuse(stream, StatusCodes.Status415UnsupportedMediaType, []);
-        if (_handlers.TryGetValue(stream.Path, out var handler))
-            return handler.HandleAsync(stream, _options);
+        if (_options.Authorize?.Invoke(stream.Path, stream.PeerCertificate) is { Code: not GrpcStatusCode.Ok } refusal)
+            return Refuse(stream, refusal);
+        return _handlers.TryGetValue(stream.Path, out var handler) ? handler.HandleAsync(stream, _options)
+            : Refuse(stream, new GrpcStatus(GrpcStatusCode.Unimplemented, $"this server has no method {stream.Path}"));
+    }
 
+    private static Task Refuse(IServerStream stream, GrpcStatus status)
+    {
         var headers = new HeaderList();
         headers.Add(HeaderNames.ContentType, HeaderNames.GrpcContentType);
-        StatusEncoding.Append(new GrpcStatus(GrpcStatusCode.Unimplemented, $"this server has no method {stream.Path}"), [], headers);
+        StatusEncoding.Append(status, [], headers);
         return Refuse(stream, StatusCodes.Status200OK, headers);
     }
 

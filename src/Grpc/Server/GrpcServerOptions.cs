@@ -19,8 +19,11 @@ public sealed record GrpcServerOptions
     [Required, MinLength(1)]
     public required IReadOnlyList<string> Listen { get; init; }
 
-    /// <summary>The certificate and rules of TLS for the TCP addresses; null (the default) speaks HTTP/2 in clear with prior knowledge. Unix sockets are always in clear.</summary>
-    public SslServerAuthenticationOptions? Tls { get; init; }
+    /// <summary>
+    /// Gives the certificate and rules of TLS for the TCP addresses, and is asked for every connection, so that certificates can be
+    /// exchanged while the server runs; null (the default) speaks HTTP/2 in clear with prior knowledge. Unix sockets are always in clear.
+    /// </summary>
+    public Func<SslServerAuthenticationOptions>? Tls { get; init; }
 
     /// <summary>What holds for every call.</summary>
     public ServerCallOptions Calls { get; init; } = new();
@@ -44,9 +47,20 @@ public sealed record GrpcServerOptions
     /// <summary>Which implementation of HTTP/2 serves. Default: our own.</summary>
     public GrpcTransport Transport { get; init; }
 
-    /// <summary>Connections that may be open on all addresses; each has a thread. More are closed at once. Default 256. The stock transport has no limit.</summary>
+    /// <summary>
+    /// Connections that may be open on all addresses; each has a thread. More are closed at once. Those that have not begun are
+    /// counted apart, by <see cref="MaxBeginningConnections"/>. Default 256. The stock transport has no limit.
+    /// </summary>
     [Range(1, 65_536)]
     public int MaxConnections { get; init; } = 256;
+
+    /// <summary>
+    /// Connections that may be at their TLS handshake, or have not yet said that they speak HTTP/2. One more takes the place of
+    /// another, first of one that has sent nothing, and of the address that has most of them: a flood of strangers keeps out neither
+    /// who is open nor, for long, who comes. Default 128. The stock transport has no limit.
+    /// </summary>
+    [Range(1, 65_536)]
+    public int MaxBeginningConnections { get; init; } = 128;
 
     /// <summary>
     /// How long the thread of a connection asks for the next bytes before it sleeps until they come: a few microseconds less wait

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Security.Cryptography.X509Certificates;
 using Grok1Cluster.Grpc.Wire;
 
 namespace Grok1Cluster.Grpc.Server;
@@ -17,6 +18,9 @@ internal interface IServerStream
 
     /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:</c>.</summary>
     string Peer { get; }
+
+    /// <summary>The client's certificate; null in clear, or where it showed none.</summary>
+    X509Certificate2? PeerCertificate { get; }
 
     /// <summary>Request headers without pseudo-headers.</summary>
     HeaderList RequestHeaders { get; }

@@ -93,7 +93,7 @@ internal sealed class KestrelHost : IServerHost
     {
         endpoint.Protocols = HttpProtocols.Http2;
         if (options.Tls is { } tls && endpoint.SocketPath is null)
-            endpoint.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(tls) });
+            endpoint.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(tls()) });
         return endpoint;
     }
 

@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using Grok1Cluster.Grpc.Wire;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -40,6 +41,8 @@ internal sealed class KestrelStream : IServerStream
         { RemoteIpAddress: { AddressFamily: AddressFamily.InterNetworkV6 } ip, RemotePort: var port } => $"ipv6:[{ip}]:{port}",
         { RemoteIpAddress: var ip, RemotePort: var port } => $"ipv4:{ip}:{port}",
     };
+
+    public X509Certificate2? PeerCertificate => _context.Connection.ClientCertificate;
 
     public HeaderList RequestHeaders { get; }
 

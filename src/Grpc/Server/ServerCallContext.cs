@@ -1,3 +1,5 @@
+using System.Security.Cryptography.X509Certificates;
+
 namespace Grok1Cluster.Grpc.Server;
 
 /// <summary>What a handler knows about the call it serves, and says beside its messages.</summary>
@@ -7,6 +9,7 @@ public sealed class ServerCallContext
     {
         Method = stream.Path;
         Peer = stream.Peer;
+        PeerCertificate = stream.PeerCertificate;
         RequestHeaders = requestHeaders;
         Deadline = deadline;
         CancellationToken = cancellationToken;
@@ -18,6 +21,9 @@ public sealed class ServerCallContext
 
     /// <summary>Who calls: <c>ipv4:address:port</c>, <c>ipv6:[address]:port</c> or <c>unix:</c>.</summary>
     public string Peer { get; }
+
+    /// <summary>The client's certificate, checked by the rules of the server's TLS; null in clear, or where it showed none.</summary>
+    public X509Certificate2? PeerCertificate { get; }
 
     /// <summary>Metadata from the client.</summary>
     public Metadata RequestHeaders { get; }

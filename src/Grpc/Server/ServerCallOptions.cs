@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -17,6 +18,12 @@ public sealed record ServerCallOptions
     /// <summary>Longest message that a handler may send. Default: no limit.</summary>
     [Range(1, int.MaxValue)]
     public int MaxSendMessageBytes { get; init; } = int.MaxValue;
+
+    /// <summary>
+    /// Says whether who shows this certificate (null: none) may call the method of this path; a status other than OK ends the call before
+    /// its handler is told. Asked once for a call, however many messages it has. Default: everybody may call everything.
+    /// </summary>
+    public Func<string, X509Certificate2?, GrpcStatus>? Authorize { get; init; }
 
     /// <summary>The clock of the deadlines. Default: the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;

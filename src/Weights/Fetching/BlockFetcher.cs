@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights.Cache;
@@ -11,7 +12,8 @@ namespace Grok1Cluster.Weights.Fetching;
 /// <param name="model">The model.</param>
 /// <param name="cache">Where blocks go.</param>
 /// <param name="note">Told in a line why a source is not asked any more.</param>
-public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<string> note)
+/// <param name="tls">What to show to sources, and whom to trust; null in clear.</param>
+public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<string> note, NodeCredentials? tls = null)
 {
     /// <summary>Sources that are asked; more would add little but buffers.</summary>
     public const int MaxSources = 16;
@@ -42,7 +44,7 @@ public sealed class BlockFetcher(ModelStore model, WeightCache cache, Action<str
         if (sources.Count == 0)
             throw new RpcException(GrpcStatusCode.FailedPrecondition, $"{missing[0].Id} is not on this machine, and there is no source to fetch it from");
         cache.Reserve(missing.Sum(block => model.ExpertLayout.Blocks[block.Id.Block].Bytes));
-        FetchSource[] asked = [.. sources.Distinct().Take(MaxSources).Select(address => new FetchSource(address))];
+        FetchSource[] asked = [.. sources.Distinct().Take(MaxSources).Select(address => new FetchSource(address, tls))];
         try
         {
             // The first fault that no other source can mend ends everybody's work.

@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
@@ -17,14 +18,14 @@ internal static class ManifestTransfer
 
     /// <summary>The manifests of those that can be reached, in the order of their addresses; at least one.</summary>
     /// <inheritdoc cref="ModelDescription.FetchAsync"/>
-    public static async Task<IReadOnlyList<ReceivedManifest>> FetchAllAsync(IReadOnlyCollection<string> sources, Action<string> note, CancellationToken cancel)
+    public static async Task<IReadOnlyList<ReceivedManifest>> FetchAllAsync(IReadOnlyCollection<string> sources, NodeCredentials? tls, Action<string> note, CancellationToken cancel)
     {
         var faults = new List<RpcException>();
         var received = await Task.WhenAll(sources.Select(async address =>
         {
             try
             {
-                return (ReceivedManifest?)await FetchAsync(address, cancel);
+                return (ReceivedManifest?)await FetchAsync(address, tls, cancel);
             }
             catch (RpcException e)
             {
@@ -38,9 +39,9 @@ internal static class ManifestTransfer
         return there.Count > 0 ? there : throw faults[0];
     }
 
-    private static async Task<ReceivedManifest> FetchAsync(string address, CancellationToken cancel)
+    private static async Task<ReceivedManifest> FetchAsync(string address, NodeCredentials? tls, CancellationToken cancel)
     {
-        using var channel = SourceChannels.Open(address);
+        using var channel = SourceChannels.Open(address, tls);
         using var call = channel.ServerStreaming(WeightMethods.GetManifest, new GetManifestRequest(), GrpcCallOptions.After(Timeout), cancel);
         using var bytes = new MemoryStream();
         while (await call.Responses.MoveNextAsync(cancel))

@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 
@@ -15,9 +16,9 @@ public sealed record ModelDescription(string Directory, IReadOnlyDictionary<Bloc
     /// <param name="cancel">Gives up.</param>
     /// <exception cref="Grpc.RpcException">None can be reached.</exception>
     /// <exception cref="ModelException">They are of different models, differ in a block, or one sends no manifest.</exception>
-    public static async Task<ModelDescription> FetchAsync(IReadOnlyCollection<string> sources, string cacheRoot, Action<string> note, CancellationToken cancel)
+    public static async Task<ModelDescription> FetchAsync(IReadOnlyCollection<string> sources, string cacheRoot, NodeCredentials? tls, Action<string> note, CancellationToken cancel)
     {
-        var manifests = await ManifestTransfer.FetchAllAsync(sources, note, cancel);
+        var manifests = await ManifestTransfer.FetchAllAsync(sources, tls, note, cancel);
         var (first, sha256) = (manifests[0], new Dictionary<BlockId, string>());
         foreach (var (address, _, manifest) in manifests)
         {

@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Grpc.Client;
 
 namespace Grok1Cluster.Weights.Fetching;
@@ -11,5 +12,15 @@ internal static class SourceChannels
     private static readonly TimeSpan PingDelay = TimeSpan.FromSeconds(5);
 
     /// <param name="address">As <see cref="Grpc.GrpcAddress.Parse"/> reads it.</param>
-    public static GrpcChannel Open(string address) => new(address, new GrpcChannelOptions { StreamWindowBytes = WindowBytes, KeepAlivePingDelay = PingDelay });
+    /// <param name="tls">What to show, and whom to trust; null in clear.</param>
+    public static GrpcChannel Open(string address, NodeCredentials? tls)
+    {
+        var check = new PeerCheck(NodeRole.Coordinator | NodeRole.Worker);
+        return new GrpcChannel(address, new GrpcChannelOptions
+        {
+            StreamWindowBytes = WindowBytes,
+            KeepAlivePingDelay = PingDelay,
+            Tls = tls is null ? null : () => tls.Client(check),
+        });
+    }
 }

@@ -90,41 +90,12 @@ public class FrameTests
     public void Hostile_bytes_are_refused_and_leave_the_frame_usable()
     {
         var good = new ProcessRequest { Call = Call(3) }.ToByteArray();
-        var answer = new ProcessResponse { Failure = new CallFailure { Id = 7, Reason = CallFailure.Types.Reason.Corrupt, Message = "x" } }.ToByteArray();
-        var (call, result, refused) = (new CallFrame(), new ResultFrame(), 0);
-        var random = new Random(5);
-        for (var round = 0; round < 20_000; round++)
-        {
-            refused += Try(Mutate(good, random), call.ReadFrom);
-            refused += Try(Mutate(answer, random), result.ReadFrom);
-        }
-        Assert.InRange(refused, 1000, 40_000);
-        call.ReadFrom(good);
-        Assert.Equal(good, Written(FrameOf(Call(3))));
+        var call = new CallFrame();
         Assert.Throws<FormatException>(() => call.ReadFrom([]));
         // A length of 2 GiB in a message of a few bytes.
         Assert.Throws<FormatException>(() => call.ReadFrom([0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x07, 0]));
-    }
-
-    private static int Try(byte[] message, Action<ReadOnlySpan<byte>> read)
-    {
-        try
-        {
-            read(message);
-            return 0;
-        }
-        catch (FormatException)
-        {
-            return 1;
-        }
-    }
-
-    private static byte[] Mutate(byte[] good, Random random)
-    {
-        var bytes = good.AsSpan(0, random.Next(4) == 0 ? random.Next(good.Length) : good.Length).ToArray();
-        for (var i = random.Next(4); i > 0 && bytes.Length > 0; i--)
-            bytes[random.Next(Math.Min(bytes.Length, 60))] = (byte)random.Next(256);
-        return bytes;
+        call.ReadFrom(good);
+        Assert.Equal(good, Written(FrameOf(Call(3))));
     }
 
     private static ExpertCall Call(int tokens)

@@ -133,15 +133,58 @@ public abstract class ServerLifeTests(Transports transports) : TransportTests(tr
         await using var server = await StartAsync(new GrpcServerOptions
         {
             Listen = ["127.0.0.1:0"],
-            Tls = new SslServerAuthenticationOptions { ServerCertificate = certificate },
+            Tls = () => new SslServerAuthenticationOptions { ServerCertificate = certificate },
         });
-        using (var trusting = server.Channel(new GrpcChannelOptions { Tls = Trusting(certificate) }))
+        using (var trusting = server.Channel(new GrpcChannelOptions { Tls = () => Trusting(certificate) }))
             await Conformance.AllFourCallShapes(trusting);
 
-        using var wary = server.Channel(new GrpcChannelOptions { Tls = new SslClientAuthenticationOptions() });
+        using var wary = server.Channel(new GrpcChannelOptions { Tls = () => new SslClientAuthenticationOptions() });
         var failure = await Assert.ThrowsAsync<RpcException>(() => wary.UnaryAsync(EchoService.Echo, [1], Conformance.Patient, CancellationToken.None));
         Assert.Equal(GrpcStatusCode.Unavailable, failure.Code);
     }
+
+    [Fact]
+    public async Task A_call_is_refused_before_its_handler_where_the_certificate_may_not_make_it()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var certificate = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        var asked = new List<(string Method, string? Subject)>();
+        var seen = new TaskCompletionSource<string?>();
+        var services = new GrpcServices().AddUnary(EchoService.Echo, (request, context) =>
+        {
+            seen.TrySetResult(context.PeerCertificate?.Subject);
+            return Task.FromResult(request);
+        }).AddUnary(EchoService.Hang, (_, _) => throw new InvalidOperationException("the handler was told"));
+        await using var server = await TestServer.StartAsync(services, On(new GrpcServerOptions
+        {
+            Listen = ["127.0.0.1:0"],
+            Tls = () => new SslServerAuthenticationOptions
+            {
+                ServerCertificate = certificate, ClientCertificateRequired = true, RemoteCertificateValidationCallback = (_, shown, _, _) => shown is not null,
+            },
+            Calls = new ServerCallOptions
+            {
+                Authorize = (method, shown) =>
+                {
+                    lock (asked)
+                        asked.Add((method, shown?.Subject));
+                    return method == EchoService.Echo.Path ? GrpcStatus.Ok : new GrpcStatus(GrpcStatusCode.PermissionDenied, "not for you");
+                },
+            },
+        }), GrpcTransport.Own);
+        using var channel = Channel(server.Address, new GrpcChannelOptions { Tls = () => Trusting(certificate, shown: certificate) });
+        Assert.Equal([7], await channel.UnaryAsync(EchoService.Echo, [7], Conformance.Patient, CancellationToken.None));
+        Assert.Equal("CN=localhost", await seen.Task);
+        var refused = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync(EchoService.Hang, "", Conformance.Patient, CancellationToken.None));
+        Assert.Equal((GrpcStatusCode.PermissionDenied, "not for you"), (refused.Code, refused.Status.Message));
+        Assert.Equal([(EchoService.Echo.Path, "CN=localhost"), (EchoService.Hang.Path, "CN=localhost")], asked);
+    }
+
+    private static SslClientAuthenticationOptions Trusting(X509Certificate2 certificate, X509Certificate2 shown) => new()
+    {
+        ClientCertificates = [shown],
+        RemoteCertificateValidationCallback = (_, presented, _, _) => presented!.GetCertHashString() == certificate.GetCertHashString(),
+    };
 
     private static SslClientAuthenticationOptions Trusting(X509Certificate2 certificate) => new()
     {

@@ -68,7 +68,7 @@ public class ConnectionLifeTests
         await using var server = await TestServer.StartAsync(new GrpcServerOptions
         {
             Listen = ["127.0.0.1:0"],
-            Tls = new SslServerAuthenticationOptions
+            Tls = () => new SslServerAuthenticationOptions
             {
                 ServerCertificate = certificate,
                 ClientCertificateRequired = true,
@@ -77,7 +77,7 @@ public class ConnectionLifeTests
         }, GrpcTransport.Own);
         using var channel = server.Channel(new GrpcChannelOptions
         {
-            Tls = new SslClientAuthenticationOptions
+            Tls = () => new SslClientAuthenticationOptions
             {
                 ClientCertificates = [known ? certificate : stranger],
                 RemoteCertificateValidationCallback = (_, shown, _, _) => shown?.GetCertHashString() == certificate.GetCertHashString(),

@@ -1,32 +1,37 @@
 using System.Net;
 using System.Net.Sockets;
 using Grok1Cluster.Grpc.Client;
+using Grok1Cluster.Grpc.Http2;
+using Grok1Cluster.Grpc.Http2.Hpack;
 using Grok1Cluster.Grpc.Server;
 using Grok1Cluster.Grpc.Tests.Support;
 using Grok1Cluster.Grpc.Wire;
+using Grok1Cluster.TestKit.Fuzzing;
 
 namespace Grok1Cluster.Grpc.Tests.Http2;
 
 /// <summary>A peer that sends anything: nothing crashes, hangs or leaks, and the server lives on for others. Seeds are fixed.</summary>
 public class FuzzTests
 {
-    private const int Sessions = 60;
+    private const int Sessions = 80;
+
+    /// <summary>Sessions of frames of every kind in any order, beside those of the corpus.</summary>
+    private const int RandomSessions = 8;
 
     [Theory]
-    [InlineData("random bytes", 1)]
-    [InlineData("flipped bits", 2)]
-    [InlineData("truncated", 3)]
-    [InlineData("random frames", 4)]
-    public async Task The_server_survives(string kind, int seed)
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task The_server_survives(int seed)
     {
         await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"] }, GrpcTransport.Own);
         using var channel = server.Channel();
-        var random = new Random(seed);
+        var sessions = Spoiled("http2-client", RawPeer.Preface, seed);
         for (var i = 0; i < Sessions; i++)
         {
             using (var peer = RawPeer.Connect(server.Address))
             {
-                peer.TrySend(ClientSession(kind, random));
+                peer.TrySend(sessions.Next());
                 peer.End();
                 // The server must hang up by itself: whatever it has understood of this, the peer sends no more.
                 peer.ReadGoAway();
@@ -36,13 +41,12 @@ public class FuzzTests
     }
 
     [Theory]
-    [InlineData("random bytes", 5)]
-    [InlineData("flipped bits", 6)]
-    [InlineData("truncated", 7)]
-    [InlineData("random frames", 8)]
-    public async Task The_client_survives(string kind, int seed)
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(6)]
+    public async Task The_client_survives(int seed)
     {
-        var random = new Random(seed);
+        var sessions = Spoiled("http2-server", [], seed);
         for (var i = 0; i < Sessions; i++)
         {
             using var listener = new TcpListener(IPAddress.Loopback, 0);
@@ -52,7 +56,7 @@ public class FuzzTests
             using var peer = new RawPeer(await listener.AcceptSocketAsync());
             // A client that tries again finds nobody.
             listener.Stop();
-            peer.TrySend(ServerSession(kind, random));
+            peer.TrySend(sessions.Next());
             peer.End();
             try
             {
@@ -64,46 +68,16 @@ public class FuzzTests
         }
     }
 
-    private static byte[] ClientSession(string kind, Random random)
-    {
-        byte[] valid =
-        [
-            .. RawPeer.Preface, .. RawPeer.Frame(0x4, 0, 0, 0, 4, 0, 1, 0, 0), .. RawPeer.Frame(0x8, 0, 0, 0, 1, 0, 0),
-            .. RawPeer.Call(1), .. RawPeer.Message(1, 100), .. RawPeer.Call(3), .. RawPeer.Frame(0x6, 0, 0, new byte[8]),
-            .. RawPeer.Frame(0x0, 0x8, 3, [2, 0, 0, 0, 0, 1, 65, 0, 0]), .. RawPeer.Frame(0x3, 0, 3, 0, 0, 0, 8), .. RawPeer.Call(5), .. RawPeer.Message(5, 5000),
-        ];
-        return Spoil(kind, random, valid, RawPeer.Preface.Length);
-    }
+    [Fact]
+    public void A_header_block_is_read_or_refused_in_bounded_memory() =>
+        new FuzzRun { Reader = "hpack", Inputs = 10_000, Refuses = static fault => fault is Http2Exception { Code: ErrorCode.CompressionError } }.Check(static block =>
+            new HpackDecoder(HeaderBlockReader.MaxListBytes).TryDecode(block, []));
 
-    private static byte[] ServerSession(string kind, Random random)
+    private static Mutator Spoiled(string corpus, byte[] preface, int seed)
     {
-        var head = RawPeer.Block(new HeaderList { { ":status", "200" }, { "content-type", "application/grpc" } });
-        var trailers = RawPeer.Block(new HeaderList { { "grpc-status", "0" } });
-        byte[] valid =
-        [
-            .. RawPeer.Frame(0x4, 0, 0, 0, 3, 0, 0, 0, 100), .. RawPeer.Frame(0x4, 1, 0), .. RawPeer.Frame(0x1, 4, 1, head),
-            .. RawPeer.Frame(0x0, 0, 1, 0, 0, 0, 0, 2, 7, 8), .. RawPeer.Frame(0x8, 0, 1, 0, 1, 0, 0), .. RawPeer.Frame(0x1, 5, 1, trailers),
-        ];
-        return Spoil(kind, random, valid, 0);
-    }
-
-    private static byte[] Spoil(string kind, Random random, byte[] valid, int preface)
-    {
-        switch (kind)
-        {
-            case "random bytes":
-                var bytes = new byte[random.Next(2000)];
-                random.NextBytes(bytes);
-                return [.. valid[..random.Next(preface, preface + 9)], .. bytes];
-            case "flipped bits":
-                for (var flips = random.Next(1, 10); flips > 0; flips--)
-                    valid[random.Next(preface, valid.Length)] ^= (byte)(1 << random.Next(8));
-                return valid;
-            case "truncated":
-                return valid[..random.Next(valid.Length)];
-            default:
-                return [.. valid[..preface], .. RawPeer.Frame(0x4, 0, 0), .. Enumerable.Range(0, 50).SelectMany(_ => RandomFrame(random))];
-        }
+        var random = new Random(seed);
+        var frames = Enumerable.Range(0, RandomSessions).Select(_ => (byte[])[.. preface, .. RawPeer.Frame(0x4, 0, 0), .. Enumerable.Range(0, 50).SelectMany(_ => RandomFrame(random))]);
+        return new Mutator(seed, [.. FuzzRun.Corpus(corpus).Select(input => input.Bytes), .. frames]);
     }
 
     private static byte[] RandomFrame(Random random)

@@ -146,9 +146,32 @@ public class ProtocolErrorTests
     {
         await using var server = await StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], MaxConnections = 1 });
         using var first = RawPeer.Greet(server.Address);
+        // The server's own settings, and its answer to the client's: by then it knows that the client speaks HTTP/2.
+        first.ReadUntil(FrameType.Settings);
         first.ReadUntil(FrameType.Settings);
         using var second = RawPeer.Connect(server.Address);
         Assert.Null(second.Read());
+    }
+
+    [Fact]
+    public async Task Who_connects_and_says_nothing_gives_way_to_who_comes_and_takes_no_place_from_who_is_open()
+    {
+        await using var server = await StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], MaxBeginningConnections = 2, MaxConnections = 2 });
+        using var open = RawPeer.Greet(server.Address);
+        open.ReadUntil(FrameType.Settings);
+        open.ReadUntil(FrameType.Settings);
+        var silent = Enumerable.Range(0, 5).Select(_ => RawPeer.Connect(server.Address)).ToList();
+        // There is room for two: the first three were sent away when others came.
+        foreach (var peer in silent.Take(3))
+            peer.ReadGoAway();
+        using var late = RawPeer.Greet(server.Address);
+        foreach (var peer in new[] { open, late })
+        {
+            peer.Send(RawPeer.Call(1));
+            peer.Send(RawPeer.Message(1, 5));
+            peer.ReadUntil(FrameType.Data);
+        }
+        silent.ForEach(peer => peer.Dispose());
     }
 
     [Fact]

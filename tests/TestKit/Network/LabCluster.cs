@@ -64,7 +64,7 @@ public sealed class LabCluster : IDisposable
     {
         var threads = Math.Max(1, Environment.ProcessorCount / (_lab.Hosts.Count - 1));
         var worker = Grok1Process.Start(host.Start(Grok1Process.ExecutablePath,
-            "worker", "--model", model, "--plan", plan, "--id", id, "--listen", $"{host.Address}:0", "--threads", $"{threads}"));
+            "worker", "--model", model, "--plan", plan, "--id", id, "--listen", $"{host.Address}:0", "--insecure", "--threads", $"{threads}"));
         lock (_owned)
             _owned.Add(worker);
         var line = await worker.WaitForErrorLineAsync(line => line.Contains("listens on"));

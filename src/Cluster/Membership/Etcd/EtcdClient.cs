@@ -1,3 +1,4 @@
+using System.Net.Security;
 using Google.Protobuf;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
@@ -115,7 +116,7 @@ public sealed class EtcdClient : IDisposable
         {
             MaxReceiveMessageBytes = MaxMessageBytes,
             ConnectTimeout = _options.CallTimeout,
-            Tls = _options.Tls ?? (endpoint.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? new() : null),
+            Tls = _options.Tls is { } tls ? () => tls : endpoint.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? static () => new SslClientAuthenticationOptions() : null,
         });
     }
 }

@@ -34,7 +34,7 @@ internal sealed class EchoServer : IAsyncDisposable
             Listen = [listen],
             Transport = transport,
             Calls = new ServerCallOptions { MaxReceiveMessageBytes = MaxMessageBytes },
-            Tls = certificate is null ? null : new SslServerAuthenticationOptions
+            Tls = certificate is null ? null : () => new SslServerAuthenticationOptions
             {
                 ServerCertificate = certificate,
                 ClientCertificateRequired = true,
@@ -48,7 +48,7 @@ internal sealed class EchoServer : IAsyncDisposable
     {
         Transport = _transport,
         MaxReceiveMessageBytes = MaxMessageBytes,
-        Tls = _certificate is null ? null : new SslClientAuthenticationOptions
+        Tls = _certificate is null ? null : () => new SslClientAuthenticationOptions
         {
             ClientCertificates = [_certificate],
             RemoteCertificateValidationCallback = (_, shown, _, _) => shown?.GetCertHashString() == _certificate.GetCertHashString(),

@@ -21,7 +21,12 @@ internal static class JsonBody
             };
         using var buffer = new MemoryStream();
         await context.Request.Body.CopyToAsync(buffer, context.RequestAborted);
-        var bytes = buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
+        return Parse(buffer.GetBuffer().AsMemory(0, (int)buffer.Length), maxDepth);
+    }
+
+    /// <inheritdoc cref="ReadAsync"/>
+    public static JsonElement Parse(ReadOnlyMemory<byte> bytes, int maxDepth)
+    {
         if (bytes.Length == 0)
             throw Invalid("the body is empty; send a JSON object");
         if (!Utf8.IsValid(bytes.Span))
@@ -31,7 +36,8 @@ internal static class JsonBody
             using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = maxDepth, AllowDuplicateProperties = false });
             return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone() : throw Invalid("the body must be a JSON object");
         }
-        catch (JsonException e)
+        // The parser compares names to find duplicates, and reports one with half a surrogate pair as an invalid operation.
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw Invalid($"the body is not valid JSON: {e.Message}");
         }
