@@ -95,7 +95,14 @@ public sealed partial class DelayRelay : IDisposable
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException)
         {
-            chunks.TryAdd(([], 0, 0));
+            try
+            {
+                chunks.TryAdd(([], 0, 0));
+            }
+            catch (InvalidOperationException)
+            {
+                // The sending side has given up before.
+            }
         }
     }
 
