@@ -19,7 +19,7 @@ public sealed class ReleaseOrderTests(ModelFixture models) : IClassFixture<Model
         using var tiles = new TileStore(store);
         using var cache = new WeightCache(store, new WeightCacheOptions { Root = store.Directory });
         var calls = new CallEpochs();
-        var keeper = new TileKeeper("w", tiles, new LocalWeights(store, cache), new BlockFetcher(store, cache, _ => { }), new WeightMemory(), null, calls);
+        var keeper = new TileKeeper("w", tiles, new LocalWeights(store, cache), new BlockFetcher(store, cache, _ => { }), new WeightMemory(), null, calls, verify: true);
         var slice = store.ExpertLayout.Slice(0, 0, 0, 2);
         BlockRange[] range = [new(0, 0, 0, 2)];
         // What would be freed too early is freed on another thread: once alone it might be missed.
