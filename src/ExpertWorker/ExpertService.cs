@@ -2,8 +2,8 @@ using System.Diagnostics;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Server;
-using Grok1Cluster.Kernels;
 using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -20,6 +20,7 @@ public sealed class ExpertService : IDisposable
 
     private readonly string _id;
     private readonly TileStore _tiles;
+    private readonly string _kernelId;
     private readonly MachineSpeed? _speed;
     private readonly WorkerMetrics _metrics;
     private readonly CallExecutor _decode;
@@ -36,14 +37,16 @@ public sealed class ExpertService : IDisposable
 
     /// <param name="id">The worker's id.</param>
     /// <param name="tiles">What it holds.</param>
-    /// <param name="pool">Computes; used by this object's thread only.</param>
+    /// <param name="pool">The processor's threads; used by this object's thread only.</param>
+    /// <param name="device">Computes; used by this object's thread only.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
-    public ExpertService(string id, TileStore tiles, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault)
+    public ExpertService(string id, TileStore tiles, ComputePool pool, IExpertDevice device, WorkerMetrics metrics, Action<Exception> onFault)
     {
-        (_id, _tiles, _metrics, _onFault) = (id, tiles, metrics, onFault);
-        _speed = MachineSpeed.Measure(pool, tiles.Bytes);
-        (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
+        (_id, _tiles, _kernelId, _metrics, _onFault) = (id, tiles, device.KernelId, metrics, onFault);
+        // What was measured of the processor says nothing of another device.
+        _speed = device is CpuExpertDevice ? MachineSpeed.Measure(pool, tiles.Bytes) : null;
+        (_decode, _bulk) = (new CallExecutor(tiles, device), new CallExecutor(tiles, device));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;
         _thread = new Thread(ComputeAll) { IsBackground = true, Name = "expert-calls" };
@@ -76,7 +79,7 @@ public sealed class ExpertService : IDisposable
             ProcessId = Environment.ProcessId,
             Version = typeof(ExpertService).Assembly.GetName().Version?.ToString(3) ?? "",
             Fingerprint = _tiles.Model.Manifest.Fingerprint,
-            KernelId = CpuFeatures.KernelId,
+            KernelId = _kernelId,
             Bytes = _tiles.Bytes,
             ReadBytesPerSecond = _speed?.ReadBytesPerSecond ?? 0,
             OperationsPerSecond = _speed?.OperationsPerSecond ?? 0,

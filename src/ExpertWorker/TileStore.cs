@@ -33,6 +33,9 @@ public sealed class TileStore : IDisposable
     /// <summary>What is held, as it was asked for, ascending.</summary>
     public IReadOnlyList<ExpertSlice> Slices { get; }
 
+    /// <summary>What is held, neighbours joined: what is loaded, and placed on a device, at a time.</summary>
+    public IReadOnlyList<ExpertTile> Runs => _runs;
+
     /// <summary>Bytes of weights and scales.</summary>
     public long Bytes => _runs.Sum(run => run.Bytes);
 
@@ -52,13 +55,15 @@ public sealed class TileStore : IDisposable
         return null;
     }
 
-    /// <summary>Brings every tile into memory; before the first call.</summary>
+    /// <summary>Brings tiles into memory; before the first call.</summary>
+    /// <param name="runs">Which of <see cref="Runs"/>.</param>
     /// <param name="memory">How.</param>
     /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
     /// <param name="cancel">Gives up.</param>
     /// <exception cref="ModelException">A file cannot be read.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory, Action<long>? loaded, CancellationToken cancel) => WeightLoading.LoadAll(_runs, memory.For(Bytes), loaded, cancel);
+    public static void Load(IReadOnlyList<ExpertTile> runs, WeightMemory memory, Action<long>? loaded, CancellationToken cancel) =>
+        WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), loaded, cancel);
 
     public void Dispose()
     {

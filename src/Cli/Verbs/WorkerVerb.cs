@@ -7,6 +7,8 @@ using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.Model.Catalog;
+using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -23,12 +25,14 @@ internal static class WorkerVerb
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
         var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
+        var device = new SettingOption<DeviceChoice>("--device", "worker:device", TextFormats.Device, DeviceChoice.Cpu, "what computes; auto takes a usable GPU, else the CPU (GPU kernels never ran on a GPU yet: docs/cuda.md)");
+        var deviceMemory = new SettingOption<long?>("--device-memory", "worker:device_memory", TextFormats.Optional(TextFormats.Bytes), null, "GPU memory for weights; what does not fit stays on the CPU (default: what is free)");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
         var machine = new MachineOptions();
         var supervised = new Option<bool>("--supervised") { Hidden = true };
         var verb = new Verb("worker", "Hold experts and compute them for coordinators.",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050",
-            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, httpPort, httpHost, noPreload, supervised };
+            "grok1 worker --model demo --plan plan.json --id worker-0") { model, id, plan, listen, threads, memory, device, deviceMemory, httpPort, httpHost, noPreload, supervised };
         machine.AddTo(verb);
         verb.Runs(async (context, cancellation) =>
         {
@@ -43,6 +47,9 @@ internal static class WorkerVerb
                 Listen = context.Get(listen),
                 Threads = context.Get(threads) ?? 0,
                 MemoryLimit = context.Get(memory),
+                Device = context.Get(device),
+                DeviceMemoryLimit = context.Get(deviceMemory),
+                KernelCache = Path.Combine(ModelPlaces.FromEnvironment().Cache, "kernels"),
                 Weights = machine.Weights(context),
                 Preload = !context.Get(noPreload),
                 Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
@@ -63,7 +70,7 @@ internal static class WorkerVerb
     {
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
-        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
+        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address} ({host.Device})");
         await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         context.Output.Note($"worker {id} ends");
     }

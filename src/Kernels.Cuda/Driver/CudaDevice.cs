@@ -80,6 +80,13 @@ public sealed unsafe class CudaDevice : IKernelDevice
         }
     }
 
+    /// <summary>Blocks until all of this process's work on the device is done, that of other libraries included.</summary>
+    public void Synchronize()
+    {
+        _context.MakeCurrent();
+        CudaDriver.Check(CudaDriver.cuCtxSynchronize(), $"finish the work on {Name}");
+    }
+
     public void Dispose() => _context.Dispose();
 
     private (long Free, long Total) Memory()

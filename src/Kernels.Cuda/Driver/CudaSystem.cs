@@ -20,9 +20,11 @@ public sealed record CudaDeviceInfo(int Ordinal, int Handle, string Name, int Ar
 /// <summary>What this machine has of CUDA.</summary>
 public static unsafe class CudaSystem
 {
-    private const string GetDriver = "install NVIDIA's driver (Debian: nvidia-driver from non-free; in a container: run it with the NVIDIA container runtime)";
+    /// <summary>How to get a driver.</summary>
+    public const string DriverAdvice = "install NVIDIA's driver (Debian: nvidia-driver from non-free; in a container: run it with the NVIDIA container runtime)";
 
-    private const string GetCompiler =
+    /// <summary>How to get NVRTC.</summary>
+    public const string CompilerAdvice =
         "install CUDA's runtime compiler (Debian: libnvrtc11.2 from non-free; NVIDIA's repository: cuda-nvrtc-12-x; pip: nvidia-cuda-nvrtc) or name it in GROK1_NVRTC";
 
     /// <summary>The driver's highest CUDA version, such as 12.4, or null without a driver.</summary>
@@ -57,7 +59,7 @@ public static unsafe class CudaSystem
     public static IReadOnlyList<CudaDeviceInfo> Devices()
     {
         if (!CudaLibraries.HasDriver)
-            throw new CudaException($"the NVIDIA driver is missing (libcuda.so.1); {GetDriver}");
+            throw new CudaException($"the NVIDIA driver is missing (libcuda.so.1); {DriverAdvice}");
         const int NoDevice = 100;
         var started = CudaDriver.cuInit(0);
         if (started == NoDevice)
@@ -67,7 +69,7 @@ public static unsafe class CudaSystem
         return [.. Enumerable.Range(0, count).Select(Describe)];
     }
 
-    internal static string NoCompiler => $"NVRTC is missing (libnvrtc.so.13, .12 or .11.2); {GetCompiler}";
+    internal static string NoCompiler => $"NVRTC is missing (libnvrtc.so.13, .12 or .11.2); {CompilerAdvice}";
 
     private static CudaDeviceInfo Describe(int ordinal)
     {

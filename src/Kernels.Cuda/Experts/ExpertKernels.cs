@@ -9,19 +9,19 @@ namespace Grok1Cluster.Kernels.Cuda.Experts;
 /// </summary>
 public sealed class ExpertKernels : IDisposable
 {
-    /// <summary>Most pairs of an item in <see cref="Input"/> and <see cref="Down"/>.</summary>
+    /// <summary>Most pairs of an item in <see cref="Input"/> and <see cref="Down"/>: from there on <see cref="InputMany"/> and <see cref="DownMany"/> share weights among tokens.</summary>
     public const int MostStreamed = 32;
 
     /// <summary>Pairs that a block of the exact kernels takes.</summary>
     private const int ExactPairs = 8;
 
     private const int Warp = 32, StreamWarps = 2, QuantiseWarps = 4, CombineThreads = 256;
-    private const int PanelColumns = PanelLayout.Columns;
+    private const int ManyThreads = 256, ManyTokens = 64, ManyPanels = 4, ManyStages = 3, ManyStageTiles = 2, TileRows = 32, ScaleRowBytes = 64;
 
     private readonly List<IKernelModule> _modules = [];
     private readonly WeightFormat _format;
     private readonly (StreamKernel Input, StreamKernel Down)[] _streams;
-    private readonly IKernel _quantise, _combine, _inputExact, _downExact, _repack;
+    private readonly IKernel _quantise, _combine, _inputExact, _downExact, _inputMany, _downMany, _repack;
 
     /// <param name="device">Where they run.</param>
     /// <param name="format">int8 or int4.</param>
@@ -40,6 +40,8 @@ public sealed class ExpertKernels : IDisposable
         _combine = Load(device, "expert_combine.cu").Find("expert_combine");
         var exact = Load(device, "expert_exact.cu");
         (_inputExact, _downExact) = (exact.Find($"expert_input_exact_{name}"), exact.Find($"expert_down_exact_{name}"));
+        var prefill = Load(device, "expert_prefill.cu");
+        (_inputMany, _downMany) = (prefill.Find($"prefill_input_{name}"), prefill.Find($"prefill_down_{name}"));
         _repack = Load(device, "repack.cu").Find($"repack_{name}");
     }
 
@@ -72,6 +74,19 @@ public sealed class ExpertKernels : IDisposable
         stream.Launch(kernel.Kernel, new Grid(Parts(2 * PanelLayout.PanelCount(call.Shape.Columns), StreamWarps), call.ItemCount), StreamWarps * Warp, kernel.Shared, call);
     }
 
+    /// <summary>Hidden activations of a call of any number of pairs, int8 activations.</summary>
+    /// <param name="stream">Where.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="mostPairs">Most pairs of an item.</param>
+    /// <param name="mostPanels">Most hidden panels of an item.</param>
+    public void InputMany(IKernelStream stream, in ExpertCall call, int mostPairs, int mostPanels) =>
+        stream.Launch(_inputMany, new Grid(Parts(mostPairs, ManyTokens), Parts(mostPanels, ManyPanels / 2), call.ItemCount), ManyThreads, ManySharedBytes, call);
+
+    /// <summary>The down product; as <see cref="InputMany"/>.</summary>
+    public void DownMany(IKernelStream stream, in ExpertCall call, int mostPairs) =>
+        stream.Launch(
+            _downMany, new Grid(Parts(mostPairs, ManyTokens), Parts(PanelLayout.PanelCount(call.Shape.Columns), ManyPanels), call.ItemCount), ManyThreads, ManySharedBytes, call);
+
     /// <summary>Hidden activations in float32, any number of pairs.</summary>
     public void InputExact(IKernelStream stream, in ExpertCall call, int mostPairs, int panels) =>
         stream.Launch(_inputExact, new Grid(panels, Parts(mostPairs, ExactPairs)), Warp, 0, call);
@@ -97,6 +112,10 @@ public sealed class ExpertKernels : IDisposable
         foreach (var module in _modules)
             module.Dispose();
     }
+
+    /// <summary>Stage::BYTES of expert_prefill.cu, three times.</summary>
+    private int ManySharedBytes => ManyStages
+        * (ManyPanels * ManyStageTiles * (_format == WeightFormat.Int4 ? 512 : 1024) + ManyStageTiles * ManyTokens * TileRows + ManyPanels * ScaleRowBytes + ManyTokens * sizeof(float));
 
     private static int Parts(int of, int each) => (of + each - 1) / each;
 

@@ -119,7 +119,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
                     last.Begin(pairs, origin is null ? item.Tile : null);
                     room = ExpertPass.MostPairs;
                 }
-                var count = Math.Min(Math.Min(room, item.Count - done), _format == ActivationFormat.Int8Blocks ? ExpertKernels.MostStreamed : int.MaxValue);
+                var count = Math.Min(room, item.Count - done);
                 last!.Add(new TileWork(item.Tile, item.First + done, count), origin ?? 0, _layout);
                 (done, pairs) = (done + count, pairs + count);
             }
@@ -289,11 +289,17 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
             kernels.InputExact(_stream, parameters, most, panels);
             kernels.DownExact(_stream, parameters, most);
         }
-        else
+        else if (most <= ExpertKernels.MostStreamed)
         {
             kernels.Input(_stream, parameters, most, panels);
             kernels.Quantise(_stream, parameters, Room(pass.MostBlocks), Room(pass.Pairs));
             kernels.Down(_stream, parameters, most);
+        }
+        else
+        {
+            kernels.InputMany(_stream, parameters, most, pass.MostPanels);
+            kernels.Quantise(_stream, parameters, pass.MostBlocks, pass.Pairs);
+            kernels.DownMany(_stream, parameters, most);
         }
         kernels.Combine(_stream, parameters);
 

@@ -26,6 +26,9 @@ internal sealed class ExpertPass
     /// <summary>Hidden panels of all items.</summary>
     public int Panels { get; private set; }
 
+    /// <summary>Most hidden panels of an item.</summary>
+    public int MostPanels { get; private set; }
+
     /// <summary>Most hidden activation blocks of an item.</summary>
     public int MostBlocks { get; private set; }
 
@@ -47,7 +50,7 @@ internal sealed class ExpertPass
     {
         _items.Clear();
         (FirstPair, Transient) = (firstPair, transient);
-        Pairs = MostItemPairs = Panels = MostBlocks = 0;
+        Pairs = MostItemPairs = Panels = MostPanels = MostBlocks = 0;
     }
 
     public void Add(TileWork work, nint origin, ExpertLayout layout)
@@ -55,7 +58,9 @@ internal sealed class ExpertPass
         _items.Add((work, origin));
         Pairs += work.Count;
         MostItemPairs = Math.Max(MostItemPairs, work.Count);
-        Panels += PanelsOf(work.Tile, layout);
+        var panels = PanelsOf(work.Tile, layout);
+        Panels += panels;
+        MostPanels = Math.Max(MostPanels, panels);
         var (first, end) = HiddenBlocks(work.Tile, layout);
         MostBlocks = Math.Max(MostBlocks, end - first);
     }
