@@ -39,6 +39,7 @@ internal static class WorkerVerb
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
             machine.Bind(context);
+            using var lost = new DeviceLoss();
             var started = ExpertWorkerHost.StartAsync(new ExpertWorkerOptions
             {
                 Id = context.Get(id),
@@ -55,33 +56,40 @@ internal static class WorkerVerb
                 Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
                 HttpPort = context.Get(httpPort),
                 HttpHost = host,
-            }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
+            }, fault =>
+            {
+                context.Output.Note($"a call failed: {fault}");
+                lost.Notice(fault);
+            }, cancellation);
             await using var worker = await started;
             if (context.Get(supervised))
-                await ServeParentAsync(context.Get(id), worker);
+                await ServeParentAsync(context.Get(id), worker, lost.Token);
             else
-                await ServeAsync(context, context.Get(id), worker, cancellation);
+                await ServeAsync(context, context.Get(id), worker, lost.Token, cancellation);
+            lost.ThrowIfLost();
             return ExitCodes.Ok;
         });
         return verb;
     }
 
-    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, CancellationToken cancellation)
+    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, CancellationToken lost, CancellationToken cancellation)
     {
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
         context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address} ({host.Device})");
-        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(lost, cancellation);
+        await Task.Delay(Timeout.Infinite, end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         context.Output.Note($"worker {id} ends");
     }
 
     /// <summary>Ctrl-C reaches the whole process group; the parent decides when this worker ends, by closing the pipe or by dying.</summary>
-    private static async Task ServeParentAsync(string id, ExpertWorkerHost host)
+    private static async Task ServeParentAsync(string id, ExpertWorkerHost host, CancellationToken lost)
     {
         var ready = new WorkerReady(id, Environment.ProcessId, host.Address.ToString(), host.TileCount, host.Bytes);
         Console.Out.WriteLine(JsonSerializer.Serialize(ready, JsonSerializerOptions.Web));
         var terminated = new TaskCompletionSource();
         using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => terminated.TrySetResult());
+        using var loss = lost.Register(() => terminated.TrySetResult());
         await using var input = Console.OpenStandardInput();
         var closed = Task.Run(async () =>
         {

@@ -97,7 +97,7 @@ public sealed class ExpertKernels : IDisposable
 
     /// <summary>Adds the gated results to the rows of the sum.</summary>
     public void Combine(IKernelStream stream, in ExpertCall call) =>
-        stream.Launch(_combine, new Grid(Parts(call.Shape.Columns, CombineThreads), call.RowCount), CombineThreads, 0, call);
+        stream.Launch(_combine, new Grid(call.RowCount, Parts(call.Shape.Columns, CombineThreads)), CombineThreads, 0, call);
 
     /// <summary>Panels of the store's layout to those of device memory.</summary>
     /// <param name="stream">Where.</param>

@@ -92,6 +92,7 @@ public struct ExpertCall
     public nint HiddenValues;
     public nint HiddenScales;
     public nint Y;
+    public nint TouchedRows;
     public nint RowStarts;
     public nint RowPairs;
     public nint Sum;

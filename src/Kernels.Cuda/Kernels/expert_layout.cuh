@@ -93,7 +93,8 @@ struct ExpertCall
     s8* hidden_values;       // [pairs, hidden_stride]; fast
     float* hidden_scales;    // [pairs, hidden_block_count]; fast
     float* y;                // [pairs, columns]
-    const int* row_starts;   // [rows + 1]: the pairs of a row are row_pairs[row_starts[row] ..), in the order of the sum
+    const int* touched_rows; // [row_count] rows that have pairs
+    const int* row_starts;   // [row_count + 1]: the pairs of touched row i are row_pairs[row_starts[i] ..), in the order of the sum
     const int* row_pairs;
     float* sum;              // [rows, columns]
     int item_count;

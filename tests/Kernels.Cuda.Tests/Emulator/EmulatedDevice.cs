@@ -80,14 +80,14 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
 
     private sealed class EmulatedModule(KernelLibrary library) : IKernelModule
     {
-        public IKernel Find(string name) => new EmulatedKernel(library, name, library.Find(name), library.ThreadsOf(name));
+        public IKernel Find(string name) => new EmulatedKernel(library, name, library.Find(name), library.ThreadsOf(name), library.ParameterBytesOf(name));
 
         public void Dispose()
         {
         }
     }
 
-    private sealed record EmulatedKernel(KernelLibrary Library, string Name, nint Address, int Threads) : IKernel;
+    private sealed record EmulatedKernel(KernelLibrary Library, string Name, nint Address, int Threads, int ParameterBytes) : IKernel;
 
     private sealed class EmulatedEvent : IKernelEvent
     {
@@ -125,7 +125,8 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
             if (grid.X == 0 || grid.Y == 0 || grid.Z == 0)
                 return;
             var emulated = (EmulatedKernel)kernel;
-            Assert.Equal(emulated.Threads, threads);
+            // The two sides of a launch are written in two languages.
+            Assert.Equal((emulated.Threads, emulated.ParameterBytes), (threads, sizeof(T)));
             var copy = parameters;
             Do(() =>
             {

@@ -33,6 +33,9 @@ internal sealed unsafe class KernelLibrary
     /// <summary>Threads of a block that the kernel was written for.</summary>
     public int ThreadsOf(string kernel) => ((delegate* unmanaged<int>)Find(kernel + "_threads"))();
 
+    /// <summary>Bytes of the struct that the kernel takes.</summary>
+    public int ParameterBytesOf(string kernel) => ((delegate* unmanaged<int>)Find(kernel + "_parameter_bytes"))();
+
     /// <summary>Runs a grid, one block after the other.</summary>
     /// <param name="kernel">From <see cref="Find"/>.</param>
     /// <param name="grid">Blocks.</param>

@@ -246,6 +246,7 @@ static inline void copy_wait()
     static void name##_body(const Params& p); \
     extern "C" void name(const void* raw) { name##_body(*(const Params*)raw); } \
     extern "C" int name##_threads() { return threads; } \
+    extern "C" int name##_parameter_bytes() { return sizeof(Params); } \
     static void name##_body(const Params& p)
 
 // Runs a grid. Returns 0, or 1 when a block wrote outside its shared memory.

@@ -31,6 +31,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     private readonly Dictionary<GraphKey, IKernelGraph> _graphs = [];
     private readonly List<ExpertPass> _passes = [];
     private int _passCount;
+    private int[] _touched = [];
 
     /// <param name="weights">What the device holds.</param>
     /// <param name="cpu">Computes what it does not; owned by this object.</param>
@@ -140,8 +141,10 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
             pairs += pass.Pairs;
             call.MostPairs = Math.Max(call.MostPairs, isSmall ? Bucket(pass.Pairs) : pass.Pairs);
             pass.ItemsAt = _staging.Reserve<ExpertItem>(isSmall ? Bucket(pass.ItemCount) : pass.ItemCount);
-            pass.RowStartsAt = _staging.Reserve<int>(call.RowRoom + 1);
-            pass.RowPairsAt = _staging.Reserve<int>(isSmall ? Bucket(pass.Pairs) : pass.Pairs);
+            var pairRoom = isSmall ? Bucket(pass.Pairs) : pass.Pairs;
+            pass.TouchedRowsAt = _staging.Reserve<int>(pairRoom);
+            pass.RowStartsAt = _staging.Reserve<int>(pairRoom + 1);
+            pass.RowPairsAt = _staging.Reserve<int>(pairRoom);
         }
         var shape = _weights.Layout.Shape;
         var room = isSmall ? Bucket(pairs) : pairs;
@@ -176,8 +179,10 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         for (var i = 0; i < _passCount; i++)
         {
             var pass = _passes[i];
+            var room = call.IsSmall ? Bucket(pass.Pairs) : pass.Pairs;
             FillRowPairs(
-                _staging.At<int>(call.RowsAt + pass.FirstPair * sizeof(int), pass.Pairs), _staging.At<int>(pass.RowStartsAt, call.RowRoom + 1), _staging.At<int>(pass.RowPairsAt, pass.Pairs));
+                _staging.At<int>(call.RowsAt + pass.FirstPair * sizeof(int), pass.Pairs), call.Rows,
+                _staging.At<int>(pass.TouchedRowsAt, room), _staging.At<int>(pass.RowStartsAt, room + 1), _staging.At<int>(pass.RowPairsAt, pass.Pairs));
             if (pass.Transient is null)
                 pass.FillItems(_staging.At<ExpertItem>(pass.ItemsAt, call.IsSmall ? Bucket(pass.ItemCount) : pass.ItemCount), _layout, 0);
         }
@@ -185,17 +190,30 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         Buffer.MemoryCopy(sum, (void*)(_staging.Host + (nint)call.SumAt), SumBytes(call.Rows), SumBytes(call.Rows));
     }
 
-    /// <summary>For each row its pairs in ascending order: the order of the sum.</summary>
-    private static void FillRowPairs(ReadOnlySpan<int> rows, Span<int> starts, Span<int> pairs)
+    /// <summary>The rows that have pairs, and for each its pairs in ascending order: the order of the sum.</summary>
+    private void FillRowPairs(ReadOnlySpan<int> rows, int rowCount, Span<int> touched, Span<int> starts, Span<int> pairs)
     {
-        starts.Clear();
+        if (_touched.Length < rowCount)
+            _touched = new int[Math.Max(rowCount, 2 * _touched.Length)];
+        // A row's place among the touched ones, plus 1.
         foreach (var row in rows)
-            starts[row + 1]++;
-        for (var row = 1; row < starts.Length; row++)
-            starts[row] += starts[row - 1];
+            _touched[row] = 0;
+        starts.Clear();
+        var count = 0;
+        foreach (var row in rows)
+        {
+            if (_touched[row] == 0)
+            {
+                touched[count] = row;
+                _touched[row] = ++count;
+            }
+            starts[_touched[row]]++;
+        }
+        for (var i = 1; i < starts.Length; i++)
+            starts[i] += starts[i - 1];
         for (var pair = rows.Length - 1; pair >= 0; pair--)
-            pairs[--starts[rows[pair] + 1]] = pair;
-        // Filling moved the end of each row to its start.
+            pairs[--starts[_touched[rows[pair]]]] = pair;
+        // Filling moved the end of each to its start.
         starts[1..].CopyTo(starts);
         starts[^1] = rows.Length;
     }
@@ -276,11 +294,12 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
             HiddenValues = _hiddenValues.Address,
             HiddenScales = _hiddenScales.Address,
             Y = _y.Address,
+            TouchedRows = start + (nint)pass.TouchedRowsAt,
             RowStarts = start + (nint)pass.RowStartsAt,
             RowPairs = start + (nint)pass.RowPairsAt,
             Sum = start + (nint)call.SumAt,
             ItemCount = Room(pass.ItemCount),
-            RowCount = call.RowRoom,
+            RowCount = Room(pass.Pairs),
         };
         var kernels = _weights.Kernels;
         var (most, panels) = (Room(pass.MostItemPairs), Room(pass.Panels));

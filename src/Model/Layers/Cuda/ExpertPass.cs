@@ -42,6 +42,8 @@ internal sealed class ExpertPass
     // Offsets in the staging buffer.
     public long ItemsAt { get; set; }
 
+    public long TouchedRowsAt { get; set; }
+
     public long RowStartsAt { get; set; }
 
     public long RowPairsAt { get; set; }
