@@ -9,20 +9,24 @@ namespace Grok1Cluster.Cuda.Bench;
 /// <summary>Every expert kernel on the device against its twin on the CPU: the bits, and where those differ by how much.</summary>
 internal static unsafe class ExpertCheck
 {
-    // As in the tests on the emulator, and one of Grok-1's own width.
-    private static readonly (int Embedding, int FeedForward)[] Geometries = [(176, 88), (256, 256), (72, 144), (6144, 2048)];
+    // As in the tests on the emulator.
+    private static readonly (int Embedding, int FeedForward)[] Small = [(176, 88), (256, 256), (72, 144)];
+
+    // Of Grok-1's own width.
+    private static readonly (int Embedding, int FeedForward) Wide = (6144, 2048);
+
     private static readonly int[] Batches = [1, 2, 4, 7, 8, 9, 16, 17, 31, 32, 33, 64, 65, 200];
 
     /// <summary>What a fused multiply-add more or less may do to a sum, relative to its RMS: what is larger is an error.</summary>
     private const double Tolerance = 1e-5;
 
     /// <returns>Whether nothing is wrong: bits that differ by rounding are told and do not count.</returns>
-    public static bool Run(IKernelDevice device, ComputePool pool)
+    public static bool Run(IKernelDevice device, ComputePool pool, bool smallOnly)
     {
         var good = true;
         foreach (var weights in (WeightFormat[])[WeightFormat.Int8, WeightFormat.Int4])
             foreach (var activations in (ActivationFormat[])[ActivationFormat.Int8Blocks, ActivationFormat.Float32])
-                foreach (var (embedding, feedForward) in Geometries)
+                foreach (var (embedding, feedForward) in smallOnly ? Small : [.. Small, Wide])
                 {
                     using var experts = new RandomExperts(weights, embedding, feedForward, 4);
                     using var resident = new CudaExpertWeights(device, experts.Store.ExpertLayout, experts.Tiles, limit: null);

@@ -76,7 +76,7 @@ internal static class WorkerVerb
     {
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
-        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address} ({host.Device})");
+        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)} ({host.Device}), and listens on {host.Address}");
         using var end = CancellationTokenSource.CreateLinkedTokenSource(lost, cancellation);
         await Task.Delay(Timeout.Infinite, end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         context.Output.Note($"worker {id} ends");

@@ -9,10 +9,9 @@ namespace Grok1Cluster.Kernels.Cuda.Driver;
 /// </summary>
 internal static unsafe partial class CudaDriver
 {
-    public const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, MultiprocessorCount = 16, PciBusId = 33;
+    public const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, MultiprocessorCount = 16;
     public const int MaxDynamicSharedSize = 8;
     public const uint NonBlockingStream = 1, PortableHostMemory = 1;
-    public const uint BlockingEvent = 1, EventWithoutTiming = 2;
     public const int RelaxedCapture = 2;
     private const int OutOfMemory = 2;
 

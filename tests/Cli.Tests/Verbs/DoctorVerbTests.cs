@@ -47,7 +47,7 @@ public sealed class DoctorVerbTests
     {
         using var worker = Grok1Process.Start("worker", "--model", Demo, "--listen", "127.0.0.1:0", "--device", "auto");
         var line = await worker.WaitForErrorLineAsync(line => line.Contains("listens on", StringComparison.Ordinal));
-        Assert.Matches(@"\(CPU, \d+ threads\)$", line);
+        Assert.Matches(@"\(CPU, \d+ threads\), and listens on 127\.0\.0\.1:\d+$", line);
         worker.Signal(PosixSignal.SIGTERM);
         Assert.Equal(0, (await worker.WaitForExitAsync()).ExitCode);
     }

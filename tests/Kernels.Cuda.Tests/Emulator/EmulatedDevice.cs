@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Cuda.Devices;
 
@@ -131,7 +130,9 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
             Do(() =>
             {
                 device.Launches[emulated.Name] = device.Launches.GetValueOrDefault(emulated.Name) + 1;
-                emulated.Library.Launch(emulated.Address, grid, threads, sharedBytes, Unsafe.AsPointer(ref copy), order);
+                // On the stack: what a closure holds may be moved while the kernel reads it.
+                var fixedCopy = copy;
+                emulated.Library.Launch(emulated.Address, grid, threads, sharedBytes, &fixedCopy, order);
             });
         }
 

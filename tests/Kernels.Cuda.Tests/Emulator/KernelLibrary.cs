@@ -26,7 +26,14 @@ internal sealed unsafe class KernelLibrary
     /// <summary>The compiler of this machine, or null.</summary>
     public static string? Compiler { get; } = Compilers.FirstOrDefault(IsThere);
 
-    public static KernelLibrary Of(string file) => Libraries.GetOrAdd(file, name => new Lazy<KernelLibrary>(() => new KernelLibrary(Compile(name)))).Value;
+    public static KernelLibrary Of(string file) => Libraries.GetOrAdd(file, name => new Lazy<KernelLibrary>(() => new KernelLibrary(PathOf(name)))).Value;
+
+    /// <summary>The library of a kernel file; compiled when it is asked for the first time.</summary>
+    public static string PathOf(string file)
+    {
+        lock (Libraries)
+            return Compile(file);
+    }
 
     public nint Find(string kernel) => NativeLibrary.TryGetExport(_handle, kernel, out var address) ? address : throw new CudaException($"no kernel {kernel}");
 

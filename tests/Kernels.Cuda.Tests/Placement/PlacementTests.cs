@@ -47,7 +47,7 @@ public sealed class PlacementTests
     public void What_does_not_fit_stays_on_the_host_and_shows_in_the_kernel_id()
     {
         using var pool = new ComputePool(1, spin: false);
-        using var experts = new SyntheticExperts(WeightFormat.Int8, 64, 64);
+        using var experts = new SyntheticExperts(WeightFormat.Int8, 256, 256);
         Model.Store.ExpertTile[] tiles = [experts.Tile(0), experts.Tile(1), experts.Tile(2), experts.Tile(3)];
         // Room for one and a half beside the two places.
         using var device = new CudaExpertDevice(new EmulatedDevice(), experts.Layout, tiles, pool, limit: 7 * tiles[0].Bytes / 2);

@@ -15,9 +15,6 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     /// <summary>Pairs up to which a tile that is not on the device is computed on the CPU: reading it there takes less time than copying it.</summary>
     public const int MostOnCpu = 16;
 
-    /// <summary>Graphs kept; a size that comes after them makes room by forgetting all.</summary>
-    private const int MostGraphs = 256;
-
     private readonly CudaExpertWeights _weights;
     private readonly IExpertFeedForward _cpu;
     private readonly ExpertLayout _layout;
@@ -26,12 +23,13 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     private readonly IKernelEvent[] _copied;
     private readonly IKernelEvent[] _free;
     private readonly bool[] _placeUsed;
+    private readonly IKernelEvent _begin, _end;
     private readonly StagingBuffer _staging;
     private readonly DeviceScratch _hidden, _hiddenValues, _hiddenScales, _y;
-    private readonly Dictionary<GraphKey, IKernelGraph> _graphs = [];
+    private readonly PassGraphs _graphs = new();
     private readonly List<ExpertPass> _passes = [];
     private int _passCount;
-    private int[] _touched = [];
+    private readonly RowPairs _rowPairs = new();
 
     /// <param name="weights">What the device holds.</param>
     /// <param name="cpu">Computes what it does not; owned by this object.</param>
@@ -42,9 +40,13 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         var device = weights.Device;
         _stream = device.CreateStream();
         (_copied, _free, _placeUsed) = (Events(device, weights.Places), Events(device, weights.Places), new bool[weights.Places]);
+        (_begin, _end) = (device.CreateEvent(), device.CreateEvent());
         _staging = new StagingBuffer(device);
         (_hidden, _hiddenValues, _hiddenScales, _y) = (new DeviceScratch(device), new DeviceScratch(device), new DeviceScratch(device), new DeviceScratch(device));
     }
+
+    /// <summary>What the kernels of the last call took, its copies left out; null where that call was a graph, in which nothing is measured.</summary>
+    public TimeSpan? KernelTime { get; private set; }
 
     public void Accumulate(ReadOnlySpan<TileWork> work, Activations x, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates, float* sum)
     {
@@ -68,8 +70,8 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     public void Dispose()
     {
         _stream.Synchronize();
-        ForgetGraphs();
-        foreach (var owned in _copied.Concat(_free).Cast<IDisposable>().Concat([_staging, _hidden, _hiddenValues, _hiddenScales, _y, _stream, _cpu]))
+        _graphs.Forget();
+        foreach (var owned in _copied.Concat(_free).Cast<IDisposable>().Concat([_begin, _end, _staging, _hidden, _hiddenValues, _hiddenScales, _y, _stream, _cpu]))
             owned.Dispose();
     }
 
@@ -97,6 +99,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         else
             Enqueue(call);
         _stream.Synchronize();
+        KernelTime = call.IsSmall ? null : _end.Since(_begin);
         Buffer.MemoryCopy((void*)(_staging.Host + (nint)call.SumAt), sum, SumBytes(x.Rows), SumBytes(x.Rows));
     }
 
@@ -163,7 +166,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
             moved |= _hiddenScales.Resize((long)call.MostPairs * shape.HiddenBlockCount * sizeof(float));
         }
         if (moved)
-            ForgetGraphs();
+            _graphs.Forget();
         return call;
     }
 
@@ -180,7 +183,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         {
             var pass = _passes[i];
             var room = call.IsSmall ? Bucket(pass.Pairs) : pass.Pairs;
-            FillRowPairs(
+            _rowPairs.Fill(
                 _staging.At<int>(call.RowsAt + pass.FirstPair * sizeof(int), pass.Pairs), call.Rows,
                 _staging.At<int>(pass.TouchedRowsAt, room), _staging.At<int>(pass.RowStartsAt, room + 1), _staging.At<int>(pass.RowPairsAt, pass.Pairs));
             if (pass.Transient is null)
@@ -188,34 +191,6 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         }
         CopyRows(call, x);
         Buffer.MemoryCopy(sum, (void*)(_staging.Host + (nint)call.SumAt), SumBytes(call.Rows), SumBytes(call.Rows));
-    }
-
-    /// <summary>The rows that have pairs, and for each its pairs in ascending order: the order of the sum.</summary>
-    private void FillRowPairs(ReadOnlySpan<int> rows, int rowCount, Span<int> touched, Span<int> starts, Span<int> pairs)
-    {
-        if (_touched.Length < rowCount)
-            _touched = new int[Math.Max(rowCount, 2 * _touched.Length)];
-        // A row's place among the touched ones, plus 1.
-        foreach (var row in rows)
-            _touched[row] = 0;
-        starts.Clear();
-        var count = 0;
-        foreach (var row in rows)
-        {
-            if (_touched[row] == 0)
-            {
-                touched[count] = row;
-                _touched[row] = ++count;
-            }
-            starts[_touched[row]]++;
-        }
-        for (var i = 1; i < starts.Length; i++)
-            starts[i] += starts[i - 1];
-        for (var pair = rows.Length - 1; pair >= 0; pair--)
-            pairs[--starts[_touched[rows[pair]]]] = pair;
-        // Filling moved the end of each to its start.
-        starts[1..].CopyTo(starts);
-        starts[^1] = rows.Length;
     }
 
     private void CopyRows(CallLayout call, Activations x)
@@ -242,25 +217,26 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     private void RunAsGraph(CallLayout call)
     {
         var pass = _passes[0];
-        var key = new GraphKey(call.RowRoom, Bucket(pass.Pairs), Bucket(pass.ItemCount), Bucket(pass.Panels), Bucket(pass.MostBlocks), Bucket(pass.MostItemPairs));
-        if (!_graphs.TryGetValue(key, out var graph))
-        {
-            if (_graphs.Count == MostGraphs)
-                ForgetGraphs();
-            _graphs.Add(key, graph = _stream.Capture(() => Enqueue(call)));
-        }
-        _stream.Run(graph);
+        var size = new PassSize(call.RowRoom, Bucket(pass.Pairs), Bucket(pass.ItemCount), Bucket(pass.Panels), Bucket(pass.MostBlocks), Bucket(pass.MostItemPairs));
+        _stream.Run(_graphs.Find(size) ?? _graphs.Add(size, Record(call)));
     }
+
+    /// <summary>Apart from <see cref="RunAsGraph"/>, which allocates nothing.</summary>
+    private IKernelGraph Record(CallLayout call) => _stream.Capture(() => Enqueue(call));
 
     /// <summary>Copies the staging buffer, launches every pass, copies the sum back.</summary>
     private void Enqueue(CallLayout call)
     {
         _stream.CopyToDevice(_staging.Device, _staging.Host, _staging.Used);
+        if (!call.IsSmall)
+            _stream.Record(_begin);
         for (var i = 0; i < _passCount; i++)
             if (_passes[i].Transient is { } tile)
                 EnqueueTransient(call, _passes[i], tile, i % _weights.Places);
             else
                 Launch(call, _passes[i]);
+        if (!call.IsSmall)
+            _stream.Record(_end);
         _stream.CopyToHost(_staging.Host + (nint)call.SumAt, _staging.Device + (nint)call.SumAt, SumBytes(call.RowRoom));
     }
 
@@ -325,19 +301,9 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         int Room(int count) => call.IsSmall ? Bucket(count) : count;
     }
 
-    private void ForgetGraphs()
-    {
-        foreach (var graph in _graphs.Values)
-            graph.Dispose();
-        _graphs.Clear();
-    }
-
     private long SumBytes(int rows) => (long)rows * _layout.Columns * sizeof(float);
 
     private static int Bucket(int count) => (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)count);
-
-    /// <summary>All that the grids of a small call and the layout of its staging buffer depend on.</summary>
-    private readonly record struct GraphKey(int Rows, int Pairs, int Items, int Panels, int Blocks, int ItemPairs);
 
     /// <summary>Where a call's parts lie in the staging buffer, in bytes from its start.</summary>
     private struct CallLayout
