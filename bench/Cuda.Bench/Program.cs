@@ -4,7 +4,7 @@ using Grok1Cluster.Kernels.Cuda.Driver;
 using Grok1Cluster.Kernels.Threading;
 
 // Kernels on a GPU: whether they compute what the CPU's compute, and how near they come to the card's own rates.
-//   Cuda.Bench [check|small] [roofs] [experts] [prefill] [--device N] [--weights int8|int4]
+//   Grok1Cluster.Cuda.Bench [check|small] [roofs] [experts] [prefill] [--device N] [--weights int8|int4]
 // Without a word: check, roofs, experts and prefill; small is check without Grok-1's own width. Ends with 1 when a check fails, with 4 without a usable GPU.
 string[] words = ["check", "small", "roofs", "experts", "prefill"];
 var asked = args.Where(words.Contains).ToList();
