@@ -37,7 +37,7 @@ public sealed unsafe class ExpertFeedForwardTests
     [EmulatedFact]
     public void Slices_of_a_tile_that_is_held_whole_have_the_bits_of_the_CPU()
     {
-        using var lab = new Lab(WeightFormat.Int8, ActivationFormat.Int8Blocks, 176, 176);
+        using var lab = new Lab(WeightFormat.Int8, ActivationFormat.Int8Blocks, 176, 176, order: 2);
         lab.Hold(lab.Experts.Tile(0), lab.Experts.Tile(2));
         var x = lab.Experts.Rows(3, ActivationFormat.Int8Blocks, 1);
         int[] rows = [0, 1, 2, 2, 0];
@@ -75,7 +75,7 @@ public sealed unsafe class ExpertFeedForwardTests
     [EmulatedFact]
     public void More_pairs_than_a_pass_takes_are_computed_in_several()
     {
-        using var lab = new Lab(WeightFormat.Int8, ActivationFormat.Int8Blocks, 72, 32);
+        using var lab = new Lab(WeightFormat.Int8, ActivationFormat.Int8Blocks, 72, 32, order: 2);
         lab.Hold(lab.Experts.Tile(0), lab.Experts.Tile(1), lab.Experts.Tile(2));
         lab.CompareWithCpu(530, [0, 1, 2]);
         Assert.True(lab.Device.Launches["expert_combine"] > 1);
