@@ -83,7 +83,7 @@ internal static unsafe class LayerBench
         var (config, layout) = (store.Config, store.ExpertLayout);
         var end = layout.Blocks.Count / slices * layout.BlockWidth;
         var tiles = Enumerable.Range(0, config.ExpertCount).Select(expert => store.OpenTile(new ExpertSlice(0, expert, 0, slices == 1 ? config.FeedForwardDim : end))).ToArray();
-        WeightLoading.LoadAll(tiles, new WeightMemory(WeightPages.Copied), null, CancellationToken.None);
+        WeightLoading.LoadAll(tiles, new WeightMemory(WeightPages.Copied), null, null, CancellationToken.None);
         using var feedForward = new CpuExpertFeedForward(pool, layout, ActivationFormat.Int8Blocks);
         var executor = new BundleExecutor(feedForward);
         foreach (var rows in Batches)

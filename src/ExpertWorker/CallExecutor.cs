@@ -3,7 +3,6 @@ using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Memory;
 using Grok1Cluster.Kernels.Numerics;
-using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Protos.Expert.V1;
 
@@ -19,12 +18,12 @@ public sealed unsafe class CallExecutor : IDisposable
     private int[] _experts = [];
 
     /// <param name="tiles">The weights.</param>
-    /// <param name="pool">Where the work runs; not disposed.</param>
-    public CallExecutor(TileStore tiles, ComputePool pool)
+    /// <param name="device">Where the work runs; not disposed.</param>
+    public CallExecutor(TileStore tiles, IExpertDevice device)
     {
         _width = tiles.Model.Config.EmbeddingDim;
-        _exact = new Path(tiles, pool, ActivationFormat.Float32);
-        _fast = tiles.Model.ExpertLayout.Format.IsQuantised() ? new Path(tiles, pool, ActivationFormat.Int8Blocks) : _exact;
+        _exact = new Path(tiles, device, ActivationFormat.Float32);
+        _fast = tiles.Model.ExpertLayout.Format.IsQuantised() ? new Path(tiles, device, ActivationFormat.Int8Blocks) : _exact;
     }
 
     /// <summary>Computes a call: [bundles, tokens, EmbeddingDim], each bundle added in float32 and rounded once.</summary>
@@ -73,13 +72,12 @@ public sealed unsafe class CallExecutor : IDisposable
     /// <summary>Buffers and kernels of one activation format.</summary>
     private sealed class Path : IDisposable
     {
-        private readonly CpuExpertFeedForward _feedForward;
+        private readonly IExpertFeedForward _feedForward;
 
-        public Path(TileStore tiles, ComputePool pool, ActivationFormat format)
+        public Path(TileStore tiles, IExpertDevice device, ActivationFormat format)
         {
-            var layout = tiles.Model.ExpertLayout;
-            Input = new Activations(layout.InputAxis, format);
-            _feedForward = new CpuExpertFeedForward(pool, layout, format);
+            Input = new Activations(tiles.Model.ExpertLayout.InputAxis, format);
+            _feedForward = device.Create(format);
             Executor = new BundleExecutor(_feedForward);
         }
 

@@ -4,9 +4,9 @@ using Grok1Cluster.ExpertWorker.Control;
 using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Server;
-using Grok1Cluster.Kernels;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Protos.Expert.V1;
 
 namespace Grok1Cluster.ExpertWorker;
@@ -26,6 +26,7 @@ internal sealed class ExpertService : IDisposable
     private readonly long _memoryBytes;
     private readonly LeaveSignal _leaving;
     private readonly CallEpochs _calls;
+    private readonly string _kernelId;
     private readonly MachineSpeed? _speed;
     private readonly WorkerMetrics _metrics;
     private readonly CallExecutor _decode;
@@ -46,17 +47,19 @@ internal sealed class ExpertService : IDisposable
     /// <param name="memoryBytes">Most bytes of weights that it may hold.</param>
     /// <param name="leaving">Whether it was told to end.</param>
     /// <param name="calls">Told of every call that comes and every one that was answered.</param>
-    /// <param name="pool">Computes; used by this object's thread only.</param>
+    /// <param name="pool">The processor's threads; used by this object's thread only.</param>
+    /// <param name="device">Computes; used by this object's thread only.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
     /// <param name="faults">What to do wrong; null: nothing. Not disposed.</param>
     public ExpertService(
-        string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, WorkerMetrics metrics, Action<Exception> onFault, FaultInjector? faults)
+        string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, IExpertDevice device, WorkerMetrics metrics, Action<Exception> onFault,
+        FaultInjector? faults)
     {
-        (_id, _tiles, _memoryBytes, _leaving, _calls, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, metrics, onFault, faults);
-        // One that holds nothing yet may come to hold anything.
-        _speed = MachineSpeed.Measure(pool, tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model));
-        (_decode, _bulk) = (new CallExecutor(tiles, pool), new CallExecutor(tiles, pool));
+        (_id, _tiles, _memoryBytes, _leaving, _calls, _kernelId, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, device.KernelId, metrics, onFault, faults);
+        // What was measured of the processor says nothing of another device. One that holds nothing yet may come to hold anything.
+        _speed = device is CpuExpertDevice ? MachineSpeed.Measure(pool, tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model)) : null;
+        (_decode, _bulk) = (new CallExecutor(tiles, device), new CallExecutor(tiles, device));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;
         _thread = new Thread(ComputeAll) { IsBackground = true, Name = "expert-calls" };
@@ -90,7 +93,7 @@ internal sealed class ExpertService : IDisposable
             ProcessId = Environment.ProcessId,
             Version = typeof(ExpertService).Assembly.GetName().Version?.ToString(3) ?? "",
             Fingerprint = _tiles.Model.Manifest.Fingerprint,
-            KernelId = CpuFeatures.KernelId,
+            KernelId = _kernelId,
             Bytes = bytes,
             ReadBytesPerSecond = _speed?.ReadBytesPerSecond ?? 0,
             OperationsPerSecond = _speed?.OperationsPerSecond ?? 0,

@@ -6,8 +6,12 @@ using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Health;
 using Grok1Cluster.Grpc.Server;
+using Grok1Cluster.Kernels.Cuda;
+using Grok1Cluster.Kernels.Cuda.Devices;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
+using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Layers.Cuda;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Expert.V1;
 using Grok1Cluster.Weights;
@@ -22,6 +26,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
 {
     private readonly Stack<IDisposable> _owned;
     private readonly TileStore _tiles;
+    private readonly IExpertDevice _device;
     private readonly ExpertService _service;
     private readonly WeightCache _cache;
     private readonly HealthService _health;
@@ -31,8 +36,8 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private WorkerHttpServer? _http;
 
     private ExpertWorkerHost(
-        Stack<IDisposable> owned, TileStore tiles, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, FaultInjector? faults, GrpcServer server) =>
-        (_owned, _tiles, _service, _cache, _health, _leaving, _faults, _server) = (owned, tiles, service, cache, health, leaving, faults, server);
+        Stack<IDisposable> owned, TileStore tiles, IExpertDevice device, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, FaultInjector? faults, GrpcServer server) =>
+        (_owned, _tiles, _device, _service, _cache, _health, _leaving, _faults, _server) = (owned, tiles, device, service, cache, health, leaving, faults, server);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -68,6 +73,9 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     /// <summary>What this worker was told to do wrong; null: nothing.</summary>
     public string? Faults => _faults?.Description;
 
+    /// <summary>What computes, for people.</summary>
+    public string Device => _device.Description;
+
     /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
     /// <exception cref="ModelException">Anything wrong in the store.</exception>
     /// <exception cref="PlanException">The plan does not fit it.</exception>
@@ -81,17 +89,21 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         {
             var known = options.Sources.Count == 0 ? null : await ModelDescription.FetchAsync(options.Sources, options.Cache.Root, options.Tls, options.Note, cancel);
             var store = Push(known is null ? ModelStore.Open(options.ModelPath) : ModelStore.OpenWithoutWeights(known.Directory));
+            var gpu = CudaExpertDevice.Open(options.Device, store.ExpertLayout.Format, options.KernelCache);
+            if (gpu is not null)
+                Push(gpu);
             var cache = Push(new WeightCache(store, options.Cache));
             var local = new LocalWeights(store, cache);
             var tiles = Push(new TileStore(store));
             var calls = new CallEpochs();
-            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note, options.Tls), options.Weights, options.MemoryLimit, calls, options.Verify);
+            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note, options.Tls), options.Weights, options.MemoryLimit, calls, options.Verify, isFixed: gpu is not null);
             await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
+            var device = Push(await Task.Run(() => OpenDevice(options, gpu, tiles, pool, cancel), cancel));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();
             var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
-            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, metrics, onFault, faults));
+            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, device, metrics, onFault, faults));
             if (faults is not null)
                 // Ends before the service does, whose thread it may hold.
                 Push(faults);
@@ -113,7 +125,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                 },
             }, cancel);
             SetHealth(health, serving: true);
-            var host = new ExpertWorkerHost(opened, tiles, service, cache, health, leaving, faults, server);
+            var host = new ExpertWorkerHost(opened, tiles, device, service, cache, health, leaving, faults, server);
             try
             {
                 host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, () => !leaving.IsGiven, options.HttpHost, port, cancel) : null;
@@ -157,6 +169,34 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         await _server.DisposeAsync();
         while (_owned.TryPop(out var item))
             item.Dispose();
+    }
+
+    /// <summary>Brings the tiles to where they are computed. Those of the processor are in memory already.</summary>
+    private static IExpertDevice OpenDevice(ExpertWorkerOptions options, IKernelDevice? gpu, TileStore tiles, ComputePool pool, CancellationToken cancel)
+    {
+        if (gpu is null)
+            return new CpuExpertDevice(pool, tiles.Model.ExpertLayout, tiles.Bytes);
+        try
+        {
+            var device = new CudaExpertDevice(gpu, tiles.Model.ExpertLayout, tiles.Runs, pool, options.DeviceMemoryLimit);
+            try
+            {
+                MemoryBudget.Check($"worker {options.Id}, beside {gpu.Name},", device.HostBytes, options.MemoryLimit);
+                if (options.Preload)
+                    WeightLoading.LoadAll(tiles.Runs.Except(device.Weights.Resident), options.Weights.For(device.HostBytes), null, options.Loaded, cancel);
+                device.Weights.Load(options.Loaded, cancel);
+                return device;
+            }
+            catch
+            {
+                device.Dispose();
+                throw;
+            }
+        }
+        catch (CudaException e)
+        {
+            throw new ResourceException($"--device {options.Device}: {e.Message}");
+        }
     }
 
     private static void SetHealth(HealthService health, bool serving)

@@ -2,6 +2,7 @@ using System.Net;
 using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Model.Catalog;
+using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights.Cache;
 
@@ -51,6 +52,15 @@ public sealed record ExpertWorkerOptions
 
     /// <summary>Most bytes of weights to hold; null: what the machine has available.</summary>
     public long? MemoryLimit { get; init; }
+
+    /// <summary>What computes.</summary>
+    public DeviceChoice Device { get; init; } = DeviceChoice.Cpu;
+
+    /// <summary>Most bytes of a GPU's memory for weights; null: what it has free.</summary>
+    public long? DeviceMemoryLimit { get; init; }
+
+    /// <summary>Where compiled GPU kernels are kept.</summary>
+    public string KernelCache { get; init; } = Path.Combine(Path.GetTempPath(), "grok1-kernels");
 
     /// <summary>Port for <c>/metrics</c> and <c>/health</c>, 0 for a free one; null: none.</summary>
     public int? HttpPort { get; init; }

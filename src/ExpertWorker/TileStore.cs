@@ -18,6 +18,9 @@ public sealed class TileStore(ModelStore store) : IDisposable
     /// <summary>What is held, as it was asked for, ascending.</summary>
     public IReadOnlyList<ExpertSlice> Slices => _held.Slices;
 
+    /// <summary>What is held, neighbours joined: what is loaded, and placed on a device, at a time.</summary>
+    public IReadOnlyList<ExpertTile> Runs => [.. _held.Runs.OrderBy(run => (run.Slice.Layer, run.Slice.Expert, run.FirstBlock))];
+
     /// <summary>Bytes of weights and scales.</summary>
     public long Bytes => _held.Bytes;
 

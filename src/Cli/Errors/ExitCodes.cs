@@ -6,6 +6,7 @@ using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 using Microsoft.AspNetCore.Connections;
@@ -51,7 +52,7 @@ internal static class ExitCodes
     {
         UsageException or CredentialsException or PromptException or StoreExistsException => Usage,
         ModelException or PlanException => Model,
-        ResourceException or OutOfMemoryException => Resources,
+        ResourceException or CudaException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,
         AddressInUseException or SocketException or MembershipException or HttpRequestException { InnerException: null } => Network,
         RpcException { Code: GrpcStatusCode.Unavailable or GrpcStatusCode.DeadlineExceeded } => Network,

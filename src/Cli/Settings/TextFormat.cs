@@ -5,6 +5,7 @@ using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cli.Settings;
 
@@ -57,6 +58,9 @@ internal static class TextFormats
                 return false;
         return true;
     });
+
+    /// <summary>What computes.</summary>
+    public static TextFormat<DeviceChoice> Device { get; } = new("cpu|cuda:N|auto", "cpu, cuda:0 or another number, or auto", DeviceChoice.TryParse);
 
     /// <summary>gRPC addresses.</summary>
     public static TextFormat<string[]?> Addresses { get; } = new("HOST:PORT,...", "addresses such as 10.0.0.1:9050 or unix:/run/worker.sock, separated by commas", (string text, out string[]? value) =>

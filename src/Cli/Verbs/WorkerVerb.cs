@@ -11,6 +11,7 @@ using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
 using Grok1Cluster.ExpertWorker.Faults;
 using Grok1Cluster.Model.Catalog;
+using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Weights.Cache;
 
 namespace Grok1Cluster.Cli.Verbs;
@@ -41,6 +42,8 @@ internal static class WorkerVerb
         var memory = new SettingOption<long?>("--memory-limit", "worker:memory_limit", TextFormats.Optional(TextFormats.Bytes), null, "memory for weights (default: what the machine has)");
         var httpPort = new SettingOption<int?>("--http-port", "worker:http_port", TextFormats.Optional(TextFormats.Count(0, 65535)), null, "port for /metrics and /health; 0 takes a free one (default: none)");
         var httpHost = new SettingOption<string>("--http-host", "worker:http_host", TextFormats.Text("IP"), "127.0.0.1", "address for --http-port");
+        var device = new SettingOption<DeviceChoice>("--device", "worker:device", TextFormats.Device, DeviceChoice.Cpu, "what computes; auto takes a usable GPU, else the CPU (GPU kernels never ran on a GPU yet: docs/cuda.md)");
+        var deviceMemory = new SettingOption<long?>("--device-memory", "worker:device_memory", TextFormats.Optional(TextFormats.Bytes), null, "GPU memory for weights; what does not fit stays on the CPU (default: what is free)");
         var noPreload = new Option<bool>("--no-preload") { Description = "be ready before every page of the weights was read" };
         var noVerify = new Option<bool>("--no-verify") { Description = "do not check the weights' hashes while they are loaded" };
         var faults = new SettingOption<FaultRule[]?>("--fault", "worker:fault", Faults, null, "TEST ONLY, do this wrong: " + FaultText.Grammar) { Separator = "+" };
@@ -53,7 +56,7 @@ internal static class WorkerVerb
             "grok1 worker --model demo --plan plan.json --id worker-0",
             "grok1 worker --model /data/grok-1-share --id worker-3 --listen 0.0.0.0:9050 --tls /etc/grok1 --etcd 10.0.0.1:2379 --advertise 10.0.0.13:9050",
             "grok1 worker --from node0:9050,node1:9050 --id worker-8 --listen 0.0.0.0:9050 --tls /etc/grok1",
-            "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, tls, insecure, threads, memory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
+            "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, tls, insecure, threads, memory, device, deviceMemory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
         machine.AddTo(verb);
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
@@ -70,6 +73,7 @@ internal static class WorkerVerb
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen));
             if (registrar is not null)
                 await registrar.CheckAsync(context.Get(id), cancellation);
+            using var lost = new DeviceLoss();
             ExpertWorkerHost started;
             try
             {
@@ -86,9 +90,10 @@ internal static class WorkerVerb
             if (worker.Faults is { } wrong)
                 context.Output.Warn($"FAULT INJECTION: worker {context.Get(id)} does wrong what --fault says: {wrong}");
             if (context.Get(supervised))
-                await ServeParentAsync(context.Get(id), worker);
+                await ServeParentAsync(context.Get(id), worker, lost.Token);
             else
-                await ServeAsync(context, context.Get(id), worker, registered, cancellation);
+                await ServeAsync(context, context.Get(id), worker, registered, lost.Token, cancellation);
+            lost.ThrowIfLost();
             return ExitCodes.Ok;
 
             async Task<ExpertWorkerHost> StartAsync()
@@ -109,6 +114,9 @@ internal static class WorkerVerb
                     Tls = credentials,
                     Threads = context.Get(threads) ?? 0,
                     MemoryLimit = context.Get(memory),
+                    Device = context.Get(device),
+                    DeviceMemoryLimit = context.Get(deviceMemory),
+                    KernelCache = Path.Combine(ModelPlaces.FromEnvironment().Cache, "kernels"),
                     Weights = machine.Weights(context),
                     Preload = !context.Get(noPreload),
                     Verify = !context.Get(noVerify),
@@ -117,7 +125,11 @@ internal static class WorkerVerb
                     Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
                     HttpPort = context.Get(httpPort),
                     HttpHost = host,
-                }, fault => context.Output.Note($"a call failed: {fault}"), cancellation);
+                }, fault =>
+                {
+                    context.Output.Note($"a call failed: {fault}");
+                    lost.Notice(fault);
+                }, cancellation);
             }
         });
         return verb;
@@ -125,26 +137,28 @@ internal static class WorkerVerb
 
     private static TextFormat<FaultRule[]?> Faults { get; } = new("FAULT", "a fault such as " + FaultText.Grammar, FaultText.TryParse);
 
-    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, RegisteredWorker? registered, CancellationToken cancellation)
+    private static async Task ServeAsync(VerbContext context, string id, ExpertWorkerHost host, RegisteredWorker? registered, CancellationToken lost, CancellationToken cancellation)
     {
         if (host.HttpUrl is { } url)
             context.Output.Note($"worker {id}: metrics on {url}/metrics");
         if (host.CacheBytes > 0)
             context.Output.Note($"worker {id}: {ByteSize.Format(host.CacheBytes)} of this model in {host.CacheDirectory}");
-        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)}, and listens on {host.Address}");
-        await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation), host.LeaveRequested);
+        context.Output.Note($"worker {id} (process {Environment.ProcessId}) holds {host.TileCount} tiles, {ByteSize.Format(host.Bytes)} ({host.Device}), and listens on {host.Address}");
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(lost, cancellation);
+        await Task.WhenAny(Task.Delay(Timeout.Infinite, end.Token), host.LeaveRequested);
         registered?.Leave();
         await LeaveAsync(host, LeaveTime);
         context.Output.Note($"worker {id} ends");
     }
 
     /// <summary>Ctrl-C reaches the whole process group; the parent decides when this worker ends, by closing the pipe or by dying.</summary>
-    private static async Task ServeParentAsync(string id, ExpertWorkerHost host)
+    private static async Task ServeParentAsync(string id, ExpertWorkerHost host, CancellationToken lost)
     {
         var ready = new WorkerReady(id, Environment.ProcessId, host.Address.ToString(), host.TileCount, host.Bytes);
         Console.Out.WriteLine(JsonSerializer.Serialize(ready, JsonSerializerOptions.Web));
         var terminated = new TaskCompletionSource();
         using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => terminated.TrySetResult());
+        using var loss = lost.Register(() => terminated.TrySetResult());
         await using var input = Console.OpenStandardInput();
         var closed = Task.Run(async () =>
         {

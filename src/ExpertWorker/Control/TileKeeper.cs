@@ -12,8 +12,9 @@ namespace Grok1Cluster.ExpertWorker.Control;
 /// Changes what a worker holds while it computes. New tiles are read by a thread of low priority and shown to the computing
 /// thread when they are complete; old ones are freed when the last call that may use them was answered. Thread-safe.
 /// </summary>
+/// <param name="isFixed">Whether a device has taken what is held at the start, and nothing else: more is refused then.</param>
 /// <param name="verify">Whether every block that is in memory must have its hash before it is computed with.</param>
-internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls, bool verify)
+internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls, bool verify, bool isFixed = false)
 {
     private readonly SemaphoreSlim _holding = new(1);
     private readonly SemaphoreSlim _releasing = new(1);
@@ -32,10 +33,12 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     public void HoldFirst(WantedTiles wanted, bool preload, Action<long>? loaded, CancellationToken cancel)
     {
         var blocks = wanted.Blocks.ToArray();
-        CheckMemory(blocks);
+        if (!isFixed)
+            CheckMemory(blocks);
         Take(wanted, blocks, (runs, check) =>
         {
-            if (preload)
+            // A device reads what it takes by itself.
+            if (preload && !isFixed)
                 WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), check, loaded, cancel);
         });
     }
@@ -61,6 +64,8 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     /// <exception cref="RpcException">A block is neither here nor to be had from others, or another call released some meanwhile.</exception>
     public async Task HoldAsync(WantedTiles wanted, WeightSupply supply, HoldState state, CancellationToken cancel)
     {
+        if (isFixed && !wanted.Blocks.All(tiles.Holds))
+            throw new RpcException(GrpcStatusCode.FailedPrecondition, $"worker {id} computes on a GPU, and holds there what it was started with; start it again with the plan that it is to serve");
         state.Total = wanted.Blocks.Sum(Bytes);
         await _holding.WaitAsync(cancel);
         try

@@ -124,5 +124,6 @@ public sealed unsafe class ExpertTile : IDisposable
         }
     }
 
-    private byte* Start(int block) => (byte*)_blocks[block - FirstBlock];
+    /// <summary>First byte of an expert block of this tile; blocks follow each other.</summary>
+    internal byte* Start(int block) => (byte*)_blocks[block - FirstBlock];
 }
