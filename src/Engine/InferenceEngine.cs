@@ -123,7 +123,7 @@ public sealed class InferenceEngine : IDisposable
         var toGenerate = Math.Min(1, request.MaxTokens);
         PromptRules.Check(request.Prompt, _config, toGenerate);
         if (KvBlockPool.BlocksFor(request.Prompt.Count + toGenerate) > _pool.Capacity)
-            throw new PromptException($"the prompt has {request.Prompt.Count} tokens, the KV memory holds {_pool.Capacity * Kernels.KvCache.KvBlockLayout.Tokens}; shorten it, or start with more --kv-memory");
+            throw new PromptException($"the prompt has {request.Prompt.Count} tokens, the KV memory holds {_pool.Positions}; shorten it, or start with more --kv-memory");
     }
 
     private void Loop()
@@ -297,8 +297,6 @@ public sealed class InferenceEngine : IDisposable
         _generatedTokens++;
         if (sequence.Generated == sequence.Limit)
             End(sequence, FinishReason.Length);
-        else if (KvBlockPool.BlocksFor(sequence.Tokens.Length) > _pool.Capacity)
-            End(sequence, new ResourceException($"{sequence.Tokens.Length} positions do not fit into the KV memory of {_pool.Capacity * Kernels.KvCache.KvBlockLayout.Tokens}; start with more --kv-memory"));
         else
             return true;
         return false;

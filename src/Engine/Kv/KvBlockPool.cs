@@ -32,6 +32,9 @@ public sealed unsafe class KvBlockPool : IDisposable
     /// <summary>Blocks in all.</summary>
     public int Capacity => _references.Length;
 
+    /// <summary>Positions in all blocks.</summary>
+    public int Positions => (int)Math.Min((long)Capacity * KvBlockLayout.Tokens, int.MaxValue);
+
     /// <summary>Blocks that can be had: free, or held by the prefix cache alone.</summary>
     public int Available => _free.Count + Prefixes.IdleBlocks;
 

@@ -30,7 +30,8 @@ internal sealed class Sequence : IDisposable
         _routedSinceToken = request.RoutedExperts ? [] : null;
         Enders = [config.EosToken, .. request.StopTokens];
         Kv = new SequenceKv(pool);
-        Limit = Math.Min(request.MaxTokens, config.MaxSequenceLength - request.Prompt.Count);
+        // All of it has to fit into the KV memory at once, as into the model.
+        Limit = Math.Min(request.MaxTokens, Math.Min(config.MaxSequenceLength, pool.Positions) - request.Prompt.Count);
         Times = new SequenceTimes { PromptTokens = request.Prompt.Count, MaxTokens = request.MaxTokens };
         Handle = new SequenceHandle(_output.Reader, _completion.Task, _promptLogprobs, Times, () => _stopRequested = true);
     }

@@ -101,6 +101,16 @@ public class InferenceEngineTests
         Assert.Contains(message, Assert.Throws<PromptException>(() => engine.Submit(new GenerationRequest { Prompt = prompt }, CancellationToken.None)).Message);
     }
 
+    [Fact]
+    public async Task A_text_that_would_outgrow_the_KV_memory_ends_there_as_at_the_end_of_the_context()
+    {
+        using var model = new GoldenModel("tiny-b", Precision.Fast, kvBlocks: 2);
+        using var engine = new InferenceEngine(model.Store.Config, model.Forward, model.Kv, new EngineOptions());
+        var result = await engine.Submit(Request(1, 5, 400), CancellationToken.None).Completion;
+        Assert.Equal((FinishReason.Length, 2 * KvBlockLayout.Tokens - 5), (result.FinishReason, result.Tokens.Count));
+        Assert.Equal(model.Kv.Capacity, model.Kv.Available);
+    }
+
     private static GenerationRequest Request(int seed, int promptLength, int maxTokens, float temperature = 0.8f) => new()
     {
         Prompt = [.. Enumerable.Range(0, promptLength).Select(i => (seed * 131 + i * i * 7) % 500)],

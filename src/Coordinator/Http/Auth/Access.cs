@@ -40,8 +40,8 @@ internal static class Access
     {
         var endpoint = context.GetEndpoint();
         var open = endpoint?.Metadata.GetMetadata<OpenToAll>() is not null;
-        // What is open and not for the admin alone, health, is on both ports.
-        if (hasAdminPort && endpoint is not null && (IsForAdmin(endpoint) ? !IsOnAdminPort(context) : !open && IsOnAdminPort(context)))
+        // The admin port has everything: the dashboard's playground asks for completions where it was loaded from.
+        if (hasAdminPort && endpoint is not null && IsForAdmin(endpoint) && !IsOnAdminPort(context))
         {
             context.SetEndpoint(null);
             open = false;
