@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 1
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_USE_MSBUILD_SERVER=0 MSBUILDDISABLENODEREUSE=1
 
 # Other people's implementations that tests compare with. Where they cannot be installed those tests skip and say so.
-packages=(chromium clang-14 etcd-server fonts-noto-core g++ iproute2 nftables prometheus python3-grpcio python3-numpy python3-protobuf python3-sentencepiece)
+packages=(chromium clang-14 etcd-server fonts-noto-core g++ iproute2 nftables prometheus python3-grpcio python3-numpy python3-protobuf python3-sentencepiece systemd)
 # A crashed or hanging test host ends after this; single tests have limits of their own.
 hang_limit=10m
 # So many failed tests are tried again; more are no accident.

@@ -11,11 +11,12 @@ namespace Grok1Cluster.TestKit;
 /// <summary>A fact against a real etcd; skipped, with a line that says so, where it is not installed.</summary>
 public sealed class EtcdFactAttribute : FactAttribute
 {
-    public EtcdFactAttribute()
-    {
-        if (!(Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "etcd"))))
-            Skip = "needs etcd (Debian: apt-get install etcd-server)";
-    }
+    public EtcdFactAttribute() => Skip = Missing;
+
+    /// <summary>Why there is no etcd here; null if there is.</summary>
+    public static string? Missing { get; } =
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "etcd"))) ? null
+            : "needs etcd (Debian: apt-get install etcd-server)";
 }
 
 /// <summary>

@@ -126,9 +126,11 @@ public sealed class EtcdMembershipTests(EtcdFixture etcd) : IClassFixture<EtcdFi
         var second = await cluster.CoordinatorAsync("c-1");
         await first.UntilAsync(() => first.Coordinators.Count == 2);
         await first.AcknowledgeAsync(3, CancellationToken.None);
-        var waiting = first.WaitForAcknowledgementsAsync(3, CancellationToken.None);
+        // One that has no plan yet holds nobody up.
+        await first.WaitForAcknowledgementsAsync(3, CancellationToken.None).WaitAsync(Grok1Process.DefaultTimeout);
         await second.AcknowledgeAsync(2, CancellationToken.None);
         await first.UntilAsync(() => first.Coordinators[1].Epoch == 2);
+        var waiting = first.WaitForAcknowledgementsAsync(3, CancellationToken.None);
         Assert.False(waiting.IsCompleted);
         await second.AcknowledgeAsync(4, CancellationToken.None);
         await waiting.WaitAsync(Grok1Process.DefaultTimeout);

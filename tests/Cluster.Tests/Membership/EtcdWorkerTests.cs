@@ -39,7 +39,7 @@ public sealed class EtcdWorkerTests(EtcdFixture etcd, ModelFixture models) : ICl
     [InlineData("--id: 'worker 1' cannot be a part of a key", "--id", "worker 1")]
     public async Task An_address_or_name_that_others_cannot_use_is_refused_before_anything_is_loaded(string problem, string flag, string value)
     {
-        var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-b"), "--etcd", "127.0.0.1:1", flag, value);
+        var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-b"), "--etcd", "127.0.0.1:1", "--insecure", flag, value);
         Assert.Equal(2, result.ExitCode);
         Assert.Contains(problem, result.Error);
     }

@@ -97,7 +97,7 @@ public sealed class LinkTests(ModelFixture models) : IClassFixture<ModelFixture>
         var model = models.Golden("tiny-b");
         var refused = await Grok1Process.RunAsync("worker", "--model", model, "--listen", "0.0.0.0:0");
         Assert.Equal(2, refused.ExitCode);
-        Assert.Matches("^grok1: 0.0.0.0:0 is open to other machines: give --tls DIR .*--insecure\n$", refused.Error);
+        Assert.Matches("^grok1: --listen: 0.0.0.0:0 is open to other machines: give --tls DIR .*--insecure\n$", refused.Error);
         using var insecure = Grok1Process.Start("worker", "--model", model, "--listen", "0.0.0.0:0", "--insecure");
         await SecureWorker.AddressOfAsync(insecure);
         Assert.Contains("INSECURE: 0.0.0.0:0 takes calls in clear", insecure.Error);

@@ -20,13 +20,16 @@ public sealed class NetworkLab : IDisposable
 
     /// <param name="hosts">How many, at most 63.</param>
     /// <param name="rate">Of each link, each way, as <c>tc</c> writes it: <c>1gbit</c>; null for as fast as it goes.</param>
+    /// <param name="routed">Whether the hosts reach each other, and not only where the test runs.</param>
     /// <exception cref="InvalidOperationException">The system refuses; the message has its reason.</exception>
-    public NetworkLab(int hosts, string? rate)
+    public NetworkLab(int hosts, string? rate, bool routed = false)
     {
         try
         {
             for (var i = 0; i < hosts; i++)
                 _hosts.Add(Create(Interlocked.Increment(ref _made) % MostHosts, rate));
+            if (routed)
+                _hosts.ForEach(Route);
         }
         catch
         {
@@ -81,6 +84,13 @@ public sealed class NetworkLab : IDisposable
             Ip($"netns delete {name}");
             throw;
         }
+    }
+
+    private static void Route(LabHost host)
+    {
+        Ip($"-n {host.Namespace} route add default via {host.Gateway}");
+        // Of what comes from this host alone.
+        File.WriteAllText($"/proc/sys/net/ipv4/conf/{host.Link}/forwarding", "1");
     }
 
     private static string? Try()
