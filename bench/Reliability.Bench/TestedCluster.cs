@@ -142,7 +142,7 @@ public sealed partial class TestedCluster : IDisposable
     {
         foreach (var (number, id) in WorkerIds.Numbered(options.Workers).Index())
         {
-            string[] flags = ["worker", "--model", options.Model, "--id", id, "--threads", "1", "--listen"];
+            string[] flags = ["worker", "--model", options.Model, "--id", id, "--insecure", "--threads", "1", "--listen"];
             _workers.Add(Grok1Process.Start(options.Lab is { } lab
                 ? lab.Hosts[number].Start(Grok1Process.ExecutablePath, [.. flags, $"{lab.Hosts[number].Address}:0"])
                 : new ProcessStartInfo(Grok1Process.ExecutablePath, [.. flags, "127.0.0.1:0"])));

@@ -131,8 +131,7 @@ public sealed class CoordinatorServer : IAsyncDisposable
         {
             var admin = routes.MapGroup("").WithMetadata(ForAdmin.Metadata);
             ClusterRoutes.Map(admin, services);
-            if (services.Session.Cluster is { } cluster)
-                OperationRoutes.Map(admin, cluster.Operations, _options.Limits.JsonDepth);
+            OperationRoutes.Map(admin, services.Session.Cluster?.Operations, _options.Limits.JsonDepth);
             var api = new ApiContext(new ServedModel(services.Session), services.Engine, _options.Limits, _options.Template, TimeProvider.System);
             CompletionRoutes.Map(routes, api);
             ChatRoutes.Map(routes, api);

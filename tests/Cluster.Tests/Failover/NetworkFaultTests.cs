@@ -15,7 +15,7 @@ public sealed class NetworkFaultTests(ModelFixture models) : IClassFixture<Model
     {
         using var lab = new NetworkLab(2, null);
         await using var cluster = await FailoverCluster.StartAsync(models.Endless(), workers: 2, replicas: 1, null, (number, id) => Grok1Process.Start(
-            lab.Hosts[number].Start(Grok1Process.ExecutablePath, "worker", "--model", models.Endless(), "--id", id, "--listen", $"{lab.Hosts[number].Address}:0", "--threads", "1")));
+            lab.Hosts[number].Start(Grok1Process.ExecutablePath, "worker", "--model", models.Endless(), "--id", id, "--listen", $"{lab.Hosts[number].Address}:0", "--insecure", "--threads", "1")));
         var expected = await cluster.GenerateAsync(Tokens);
         foreach (var rules in (string[])[PacketFilter.Blackhole, PacketFilter.OneWay, PacketFilter.HalfLost])
         {

@@ -30,35 +30,48 @@ internal static class OperationRoutes
 
     public static readonly IReadOnlyList<ApiField> JoinFields = [Supported("address", """{"type":"string"}""", "gRPC address of a worker that runs.")];
 
-    public static void Map(IEndpointRouteBuilder routes, ClusterOperations operations, int jsonDepth)
+    /// <summary>Of a plan; read as one, not as fields.</summary>
+    public static readonly IReadOnlyList<ApiField> PlanFields =
+    [
+        Supported("epoch", """{"type":"integer"}""", "Does not count: the next one is taken."),
+        Supported("model", """{"type":"string"}""", "A label."),
+        Supported("cuts", """{"type":"array","items":{"type":"integer"}}""", "Edges of slices in columns of FeedForwardDim."),
+        Supported("bundles", """{"type":"array","items":{"type":"object"}}""", "{layer, tiles:[[expert,slice],...], workers:[id,...]}, and cold:[id,...] if wanted."),
+    ];
+
+    /// <param name="operations">Null where the experts are computed in this process.</param>
+    public static void Map(IEndpointRouteBuilder routes, ClusterOperations? operations, int jsonDepth)
     {
         routes.MapPost("/cluster/move", async (HttpContext context) =>
         {
             var fields = await ReadAsync(context, MoveFields, jsonDepth);
             var (layer, bundle) = (fields.Integer("layer", 0, int.MaxValue) ?? throw Missing("layer"), fields.Integer("bundle", 0, int.MaxValue) ?? 0);
             var (from, to) = (Text(fields, "from"), Text(fields, "to"));
-            await new OperationStream(context).RunAsync(progress => operations.MoveAsync(layer, bundle, from, to, progress));
+            await new OperationStream(context).RunAsync(progress => Cluster().MoveAsync(layer, bundle, from, to, progress));
         });
         routes.MapPost("/cluster/drain", async (HttpContext context) =>
         {
             var worker = Text(await ReadAsync(context, DrainFields, jsonDepth), "worker");
-            await new OperationStream(context).RunAsync(progress => operations.DrainAsync(worker, progress));
+            await new OperationStream(context).RunAsync(progress => Cluster().DrainAsync(worker, progress));
         });
         routes.MapPost("/cluster/join", async (HttpContext context) =>
         {
             var address = Text(await ReadAsync(context, JoinFields, jsonDepth), "address");
-            await new OperationStream(context).RunAsync(progress => operations.JoinAsync(address, progress));
+            await new OperationStream(context).RunAsync(progress => Cluster().JoinAsync(address, progress));
         });
         routes.MapPost("/cluster/rebalance", async (HttpContext context) =>
         {
             await ReadAsync(context, [], jsonDepth);
-            await new OperationStream(context).RunAsync(operations.RebalanceAsync);
+            await new OperationStream(context).RunAsync(Cluster().RebalanceAsync);
         });
         routes.MapPost("/cluster/apply", async (HttpContext context) =>
         {
             var plan = (await JsonBody.ReadAsync(context, PlanDepth)).GetRawText();
-            await new OperationStream(context).RunAsync(progress => operations.ApplyAsync(Encoding.UTF8.GetBytes(plan), progress));
+            await new OperationStream(context).RunAsync(progress => Cluster().ApplyAsync(Encoding.UTF8.GetBytes(plan), progress));
         });
+
+        ClusterOperations Cluster() => operations
+            ?? throw new ApiException("this coordinator computes the experts itself, so there are no workers", null) { Status = StatusCodes.Status404NotFound, Code = "no_cluster" };
     }
 
     private static async Task<RequestFields> ReadAsync(HttpContext context, IReadOnlyList<ApiField> known, int jsonDepth) =>

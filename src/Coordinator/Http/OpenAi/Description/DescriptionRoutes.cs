@@ -44,6 +44,7 @@ internal static class DescriptionRoutes
             ["/cluster/drain"] = Post("Gives what a worker holds to others, and ends it.", OperationRoutes.DrainFields, "worker"),
             ["/cluster/join"] = Post("Takes a worker in and gives it its part.", OperationRoutes.JoinFields, "address"),
             ["/cluster/rebalance"] = Post("Makes the plan anew for the workers that are connected.", []),
+            ["/cluster/apply"] = Post("Takes over a plan.", OperationRoutes.PlanFields, "epoch", "model", "cuts", "bundles"),
             ["/health/live"] = Get("Whether the process runs."),
             ["/health/ready"] = Get("Whether requests are taken."),
         },
