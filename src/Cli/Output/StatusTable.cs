@@ -15,7 +15,12 @@ internal static class StatusTable
     private static readonly (string Name, bool OnlyWide, Func<WorkerStatus, string> Text)[] Columns =
     [
         ("worker", false, worker => Markup.Escape(worker.Id)),
-        ("state", false, worker => worker.State == "ready" ? "[green]ready[/]" : $"[red]{Markup.Escape(worker.State)}[/]"),
+        ("state", false, worker => worker.State switch
+        {
+            "ready" => "[green]ready[/]",
+            "lost" => "[red]lost[/]",
+            var state => $"[yellow]{Markup.Escape(state)}[/]",
+        }),
         ("tiles", true, worker => $"{worker.Tiles}"),
         ("weights", true, worker => ByteSize.Format(worker.Bytes)),
         ("memory", false, worker => worker.MemoryBytes is { } memory ? ByteSize.Format(memory) : "-"),
@@ -35,6 +40,8 @@ internal static class StatusTable
             parts.Add(new Markup(Traffic(traffic)));
         if (status.Coverage is { } coverage)
             parts.Add(new Markup(coverage.Missing == 0 ? $"coverage  {coverage.Tiles} tiles, all held" : $"coverage  [red]{Markup.Escape(coverage.Description)}[/]"));
+        if (status.Operation is { } operation)
+            parts.Add(new Markup($"changing  [yellow]{Markup.Escape(operation.Operation)}[/]: {operation.Phase}, {ByteSize.Format(operation.DoneBytes)} of {ByteSize.Format(operation.TotalBytes)}"));
         if (status.Workers.Count > 0)
             parts.Add(Workers(status.Workers, width));
         parts.AddRange(status.Events.Take(ShownEvents).Select(entry => new Markup($"[dim]{entry.Time.ToLocalTime():HH:mm:ss}[/] {Markup.Escape(entry.Text)}")));

@@ -25,6 +25,9 @@ public sealed record ClusterStatus
 
     public TrafficStatus? Traffic { get; init; }
 
+    /// <summary>The change of the cluster that is under way; null: none.</summary>
+    public OperationStatus? Operation { get; init; }
+
     public IReadOnlyList<WorkerStatus> Workers { get; init; } = [];
 
     /// <summary>The latest first.</summary>
@@ -61,6 +64,11 @@ public sealed record TrafficStatus(
 public sealed record WorkerStatus(
     string Id, long Pid, string Address, string State, int Tiles, long Bytes, long? MemoryBytes, double? RoundTripUs, double CallsPerSecond, double RowsPerSecond,
     double SentBytesPerSecond, double ReceivedBytesPerSecond, double BusyRatio, double? CallMs, double StragglerRatio, string Version, string KernelId);
+
+/// <param name="Operation">Such as <c>drain worker-2</c>.</param>
+/// <param name="Phase">holding, switching or releasing.</param>
+/// <param name="DoneBytes">Weights that are where they shall be.</param>
+public sealed record OperationStatus(string Operation, string Phase, long DoneBytes, long TotalBytes);
 
 public sealed record EventStatus(DateTimeOffset Time, string Level, string Text);
 

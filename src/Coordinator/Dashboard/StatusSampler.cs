@@ -1,4 +1,5 @@
 using Grok1Cluster.Cluster.Load;
+using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Http;
 using Grok1Cluster.Coordinator.Logging;
@@ -135,6 +136,8 @@ public sealed class StatusSampler : IAsyncDisposable
             Model = services is null ? null : Describe(services.Session),
             Coverage = services is null ? null : Cover(services.Session),
             Traffic = services is null ? null : Traffic(services.Engine.Statistics, now, before, seconds),
+            Operation = services?.Session.Cluster?.Operations.Progress is { Phase: not OperationPhase.Done } change
+                ? new OperationStatus(change.Operation, change.Phase.ToString().ToLowerInvariant(), change.DoneBytes, change.TotalBytes) : null,
             Workers = services is null ? [] : [.. services.Session.Workers.Select(worker => Worker(worker, now, before, seconds))],
             Events = [.. _events.Latest.Take(30).Select(entry => new EventStatus(entry.Time, entry.Level, entry.Text))],
         };
@@ -171,7 +174,7 @@ public sealed class StatusSampler : IAsyncDisposable
         var (memory, roundTrip) = _probe.Of(worker.Id);
         var description = worker.Description;
         return new WorkerStatus(
-            worker.Id, description.ProcessId, worker.Address, worker.IsLost ? "lost" : "ready", description.Tiles.Count, description.Bytes, memory, roundTrip, calls / seconds,
+            worker.Id, description.ProcessId, worker.Address, worker.State, description.Tiles.Count, description.Bytes, memory, roundTrip, calls / seconds,
             (total.Rows - old.Rows) / seconds, (total.Sent - old.Sent) / seconds, (total.Received - old.Received) / seconds, Math.Min(1, (total.Compute - old.Compute) / seconds),
             calls == 0 ? null : 1e3 * (total.Round - old.Round) / calls, Math.Min(1, (total.Straggle - old.Straggle) / seconds), description.Version, description.KernelId);
     }

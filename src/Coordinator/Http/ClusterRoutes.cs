@@ -14,7 +14,7 @@ internal static class ClusterRoutes
     {
         var session = services.Session;
         routes.MapGet("/cluster/workers", (HttpContext context) => WriteAsync(context, session.Workers.Select(worker => new WorkerView(
-            worker.Id, worker.Description.ProcessId, worker.Address, worker.IsLost ? "lost" : "ready", worker.Description.Tiles.Count, worker.Description.Bytes, worker.Description.Version))));
+            worker.Id, worker.Description.ProcessId, worker.Address, worker.State, worker.Description.Tiles.Count, worker.Description.Bytes, worker.Description.Version))));
         routes.MapGet("/cluster/experts", (HttpContext context) => WriteAsync(context, new ExpertsView(services.Load.Since, services.Load.Snapshot())));
         routes.MapGet("/cluster/plan", (HttpContext context) =>
         {

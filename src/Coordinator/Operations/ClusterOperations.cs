@@ -23,7 +23,7 @@ public sealed class ClusterOperations
     internal ClusterOperations(IMembership membership, MemberWatch watch, WorkerPool pool, WeightMovement weights, PlanMaker plans, CancellationToken closing) =>
         (_membership, _watch, _pool, _weights, _plans, _closing) = (membership, watch, pool, weights, plans, closing);
 
-    /// <summary>The change under way, or the last one; null: there was none.</summary>
+    /// <summary>How far the change under way is; null: there is none, or it failed.</summary>
     public OperationProgress? Progress { get; private set; }
 
     /// <summary>A worker is about to be told to end for good.</summary>
@@ -69,7 +69,16 @@ public sealed class ClusterOperations
         if (_pool.Find(worker) is not { } link)
             throw new OperationException($"there is no worker {worker}; there are {string.Join(", ", _pool.Links.Select(other => other.Id))}");
         var address = link.Connection.Address;
-        await ChangeAsync($"drain {worker}", plan => PlanChanges.Without(plan, worker, _plans.Capacities(Connected()), _plans.BytesPerColumn), progress);
+        link.Connection.IsLeaving = true;
+        try
+        {
+            await ChangeAsync($"drain {worker}", plan => PlanChanges.Without(plan, worker, _plans.Capacities(Connected()), _plans.BytesPerColumn), progress);
+        }
+        catch
+        {
+            link.Connection.IsLeaving = false;
+            throw;
+        }
         Leaving?.Invoke(worker);
         try
         {
@@ -95,6 +104,7 @@ public sealed class ClusterOperations
 
     private async Task ChangeAsync(string operation, Func<Plan, Plan> change, Action<OperationProgress> progress)
     {
+        var begun = false;
         try
         {
             await using var held = await _membership.LockAsync(operation, _closing);
@@ -106,9 +116,16 @@ public sealed class ClusterOperations
         {
             throw new OperationException($"{operation}: {e.Message}", e);
         }
+        finally
+        {
+            // Not of another change, which this one was refused for.
+            if (begun)
+                Progress = null;
+        }
 
         void Report(OperationProgress at)
         {
+            begun = true;
             Progress = at;
             progress(at);
         }

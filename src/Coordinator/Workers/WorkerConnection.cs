@@ -47,6 +47,7 @@ public sealed class WorkerConnection : IAsyncDisposable
     private readonly Task _reading;
     private bool _disposed;
     private ulong _lastId;
+    private int _holds;
     private DispatchException? _lost;
     private Said _said;
     private long _lostAt;
@@ -77,6 +78,12 @@ public sealed class WorkerConnection : IAsyncDisposable
 
     /// <summary>When it broke, by the monotonic clock; null while it stands.</summary>
     public long? LostAt => IsLost ? Volatile.Read(ref _lostAt) : null;
+
+    /// <summary>Whether the worker is drained: it serves until others have what it holds.</summary>
+    internal bool IsLeaving { get; set; }
+
+    /// <summary>lost, draining, joining (it brings its first tiles into memory) or ready.</summary>
+    public string State => IsLost ? "lost" : IsLeaving ? "draining" : Volatile.Read(ref _holds) > 0 && Description.Tiles.Count == 0 ? "joining" : "ready";
 
     /// <summary>Completes when the connection broke.</summary>
     public Task Ended => _ended.Task;
@@ -198,9 +205,17 @@ public sealed class WorkerConnection : IAsyncDisposable
     /// <exception cref="RpcException">It could not, or is lost.</exception>
     internal async Task HoldAsync(HoldRequest request, Action<HoldProgress> progress, CancellationToken cancel)
     {
-        using var call = _channel.ServerStreaming(ControlMethods.Hold, request, GrpcCallOptions.Endless, cancel);
-        while (await call.Responses.MoveNextAsync(cancel))
-            progress(call.Responses.Current);
+        Interlocked.Increment(ref _holds);
+        try
+        {
+            using var call = _channel.ServerStreaming(ControlMethods.Hold, request, GrpcCallOptions.Endless, cancel);
+            while (await call.Responses.MoveNextAsync(cancel))
+                progress(call.Responses.Current);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _holds);
+        }
     }
 
     /// <summary>Has the worker let go of some blocks; returns when it did.</summary>

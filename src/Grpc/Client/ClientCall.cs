@@ -70,13 +70,12 @@ internal abstract class ClientCall : IDisposable
     protected GrpcStatus Explain(Exception fault) => _deadline is { HasPassed: true } ? DeadlineExceeded : _transport.Explain(fault);
 
     /// <summary>The exception that tells how the call ended, for one that did not end well.</summary>
-    protected Exception Failure()
-    {
-        var status = _completion.Task.Result;
-        return status.Code == GrpcStatusCode.Cancelled && _caller.IsCancellationRequested
-            ? new OperationCanceledException(status.Message, _caller)
-            : new RpcException(status, ResponseTrailers);
-    }
+    protected Exception Failure() => Failure(_completion.Task.Result, ResponseTrailers);
+
+    /// <summary>The exception that tells a status; the caller's own cancellation is no fault of the call.</summary>
+    protected Exception Failure(GrpcStatus status, Metadata trailers) => status.Code == GrpcStatusCode.Cancelled && _caller.IsCancellationRequested
+        ? new OperationCanceledException(status.Message, _caller)
+        : new RpcException(status, trailers);
 
     /// <summary>Opens the stream of the call.</summary>
     protected async Task<IClientStream> OpenAsync(string path, HeaderList headers, bool sendHeadersAtOnce, MessageScheduling scheduling)

@@ -213,7 +213,7 @@ internal sealed class MessageCall<TRequest, TResponse> : ClientCall, IMessageRea
         {
             // The server takes no more; its status, if it sent one, comes to the reader.
             if (!HasEnded)
-                throw new RpcException(Explain(fault), []);
+                throw Failure(Explain(fault), []);
         }
         throw EndedEarly();
     }

@@ -15,6 +15,7 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
 {
     private readonly string _root = Directory.CreateTempSubdirectory("grok1-fetch-").FullName;
     private readonly List<string> _notes = [];
+    private readonly TaskCompletionSource _noted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ModelStore _store = null!;
     private TestSource _good = null!;
     private long _fetched;
@@ -47,15 +48,18 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
     [Fact]
     public async Task What_a_source_that_dies_in_the_middle_did_not_send_comes_from_the_other()
     {
+        var died = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var dying = await TestSource.StartAsync(async (source, request, chunks, _) =>
         {
+            died.TrySetResult();
             var range = request.Range;
             var bytes = TestSource.Read(_store, (int)range.Layer, (int)range.Expert, (int)range.FirstBlock);
             await chunks.WriteAsync(Chunk(range.FirstBlock, 0, bytes), CancellationToken.None);
             await source.DisposeAsync();
         });
+        await using var other = await HonestAfterAsync(died.Task);
         using var cache = Cache();
-        await FetchAsync(cache, All, [dying.Address, _good.Address]);
+        await FetchAsync(cache, All, [dying.Address, other.Address]);
         AssertComplete(cache);
         Assert.True(dying.Asked > 0);
     }
@@ -72,8 +76,9 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
                 await chunks.WriteAsync(Chunk(block, 0, bytes), context.CancellationToken);
             }
         });
+        await using var honest = await HonestAfterAsync(_noted.Task);
         using var cache = Cache();
-        await FetchAsync(cache, All, [lying.Address, _good.Address]);
+        await FetchAsync(cache, All, [lying.Address, honest.Address]);
         AssertComplete(cache);
         Assert.Matches($"source {lying.Address} is not asked for weights any more: sent layer . expert . block . with another SHA-256", Assert.Single(_notes));
         Assert.InRange(lying.Asked, 1, 2);
@@ -88,13 +93,7 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
             still.TrySetResult();
             await Task.Delay(Timeout.Infinite, context.CancellationToken);
         });
-        await using var late = await TestSource.StartAsync(async (_, request, chunks, context) =>
-        {
-            // So that the other one has something to do.
-            await still.Task;
-            for (var block = request.Range.FirstBlock; block < request.Range.EndBlock; block++)
-                await chunks.WriteAsync(Chunk(block, 0, TestSource.Read(_store, (int)request.Range.Layer, (int)request.Range.Expert, (int)block)), context.CancellationToken);
-        });
+        await using var late = await HonestAfterAsync(still.Task);
         using var cache = Cache();
         await FetchAsync(cache, All, [slow.Address, late.Address]);
         AssertComplete(cache);
@@ -153,8 +152,9 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
     {
         using var tinyB = ModelStore.Open(models.Golden("tiny-b"));
         await using var other = await TestSource.StartAsync(tinyB);
+        await using var right = await HonestAfterAsync(_noted.Task);
         using var cache = Cache();
-        await FetchAsync(cache, All, [other.Address, _good.Address]);
+        await FetchAsync(cache, All, [other.Address, right.Address]);
         AssertComplete(cache);
         Assert.Contains($"the weights here are of the model {tinyB.Manifest.Fingerprint[..16]}", Assert.Single(_notes));
     }
@@ -188,6 +188,14 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
     /// <summary>Blocks of four experts, with their hashes.</summary>
     private (BlockId Id, string Sha256)[] All => [.. _store.Manifest.Experts.Where(expert => expert.Layer < 2 && expert.Expert < 2).SelectMany(expert => expert.Blocks())];
 
+    /// <summary>A source that sends what it should, and begins when something has happened to another, which would have nothing to do else.</summary>
+    private Task<TestSource> HonestAfterAsync(Task happened) => TestSource.StartAsync(async (_, request, chunks, context) =>
+    {
+        await happened.WaitAsync(context.CancellationToken);
+        for (var block = request.Range.FirstBlock; block < request.Range.EndBlock; block++)
+            await chunks.WriteAsync(Chunk(block, 0, TestSource.Read(_store, (int)request.Range.Layer, (int)request.Range.Expert, (int)block)), context.CancellationToken);
+    });
+
     private static BlockChunk Chunk(uint block, ulong offset, byte[] data) => new() { Block = block, Offset = offset, Data = ByteString.CopyFrom(data) };
 
     private WeightCache Cache() => new(_store, new WeightCacheOptions { Root = _root });
@@ -198,6 +206,7 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
     {
         lock (_notes)
             _notes.Add(note);
+        _noted.TrySetResult();
     }).FetchAsync(wanted, sources, 0, bytes => Interlocked.Add(ref _fetched, bytes), CancellationToken.None).WaitAsync(TestKit.Grok1Process.DefaultTimeout);
 
     /// <summary>A fresh look at the directory finds every block, with the bytes of the store.</summary>

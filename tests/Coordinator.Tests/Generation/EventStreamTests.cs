@@ -3,6 +3,8 @@ using System.Threading.Channels;
 using Grok1Cluster.Coordinator.Http.OpenAi.Generation;
 using Grok1Cluster.Coordinator.Tests.Support;
 using Microsoft.AspNetCore.Http;
+using Grok1Cluster.Model.Config;
+using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Coordinator.Tests.Generation;
 
@@ -28,17 +30,32 @@ public class EventStreamTests
     [Fact]
     public async Task A_failure_in_mid_stream_is_an_event_and_then_the_stream_ends()
     {
-        // Two KV blocks: the text outgrows them.
-        await using var server = await TestServer.StartAsync(kvMemory: 64 << 10);
-        var events = await server.StreamAsync("/v1/completions", """{"prompt":[5],"max_tokens":300,"ignore_eos":true,"stream":true}""");
-        Assert.True(events.Count > 10);
-        Assert.All(events.SkipLast(1), item => Assert.True(item.TryGetProperty("choices", out _)));
-        var error = events[^1].GetProperty("error");
-        Assert.Contains("--kv-memory", error.GetProperty("message").GetString());
-        Assert.Equal("server_error", error.GetProperty("type").GetString());
-        using var whole = await server.SendAsync("/v1/completions", """{"prompt":[5],"max_tokens":300,"ignore_eos":true}""");
-        Assert.Equal(500, (int)whole.StatusCode);
-        await server.WaitUntilIdleAsync();
+        // So long that it is under way when the engine ends.
+        var folder = Directory.CreateTempSubdirectory("grok1-long-").FullName;
+        var model = Path.Combine(folder, "model");
+        StoreBuilder.Synthesise(new Grok1Config
+        {
+            EmbeddingDim = 64, FeedForwardDim = 256, LayerCount = 4, QueryHeadCount = 2, KeyValueHeadCount = 1, HeadDim = 32, VocabularySize = 128,
+            EmbeddingMultiplier = 8, AttentionMultiplier = 0.1767767f, MaxSequenceLength = 200_000,
+        }, seed: 1, model, new StoreBuildOptions(), null, CancellationToken.None);
+        try
+        {
+            await using var server = await TestServer.StartAsync(model: model, kvMemory: 256 << 20);
+            var events = await server.StreamAsync("/v1/completions", """{"prompt":[5],"max_tokens":190000,"ignore_eos":true,"stream":true}""", count =>
+            {
+                if (count == 5)
+                    server.Engine.Dispose();
+            });
+            Assert.True(events.Count > 5);
+            Assert.All(events.SkipLast(1), item => Assert.True(item.TryGetProperty("choices", out _)));
+            var error = events[^1].GetProperty("error");
+            Assert.Contains("the server is stopping", error.GetProperty("message").GetString());
+            Assert.Equal("server_error", error.GetProperty("type").GetString());
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     /// <summary>Timers that fire when the test says so.</summary>

@@ -59,7 +59,8 @@ public sealed class TestServer : IAsyncDisposable
     public Task<HttpResponseMessage> SendAsync(string path, string body) => Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
 
     /// <summary>The events of a stream as they come, without the last, which must be [DONE].</summary>
-    public async Task<IReadOnlyList<JsonElement>> StreamAsync(string path, string body)
+    /// <param name="came">Told of the number of events so far.</param>
+    public async Task<IReadOnlyList<JsonElement>> StreamAsync(string path, string body, Action<int>? came = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         using var response = await Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
@@ -68,7 +69,10 @@ public sealed class TestServer : IAsyncDisposable
         var events = new List<string>();
         while (await reader.ReadLineAsync() is { } line)
             if (line.StartsWith("data: ", StringComparison.Ordinal))
+            {
                 events.Add(line["data: ".Length..]);
+                came?.Invoke(events.Count);
+            }
             else
                 Assert.True(line.Length == 0 || line[0] == ':', line);
         Assert.Equal("[DONE]", events[^1]);
