@@ -14,7 +14,7 @@ public sealed class SteadyStateTests(ModelFixture models) : IClassFixture<ModelF
     [Fact]
     public async Task A_token_allocates_nothing_in_coordinator_wire_and_workers()
     {
-        const int WarmUp = 200, Rounds = 4, Steps = 100;
+        const int WarmUp = 200, Rounds = 4, Steps = 50;
         await using var first = await WorkerAsync("worker-0");
         await using var second = await WorkerAsync("worker-1");
         await using var session = await ClusterSession.StartAsync(new ClusterSessionOptions
