@@ -86,7 +86,7 @@ public class OperationTests(ModelFixture models) : IClassFixture<ModelFixture>
     }
 
     [Fact]
-    public async Task A_plan_that_cuts_elsewhere_is_taken_over_under_load()
+    public async Task A_plan_that_cuts_elsewhere_is_taken_over()
     {
         await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a", "b");
         var sliced = Planner.Sliced(Failover.FailoverCluster.Geometry(models.Endless()), ["a", "b"]);
