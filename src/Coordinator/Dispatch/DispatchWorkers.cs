@@ -112,7 +112,7 @@ internal sealed class DispatchWorkers
 
     /// <summary>Those that the plan names; when another plan holds by now, whoever holds the bundle's columns will do.</summary>
     private IEnumerable<int> Candidates(PlacedBundle bundle) =>
-        Pool.Plan == Plan ? bundle.Workers : bundle.Workers.Concat(Enumerable.Range(0, _links.Count).Except(bundle.Workers));
+        ReferenceEquals(Pool.Plan, Plan) ? bundle.Workers : bundle.Workers.Concat(Enumerable.Range(0, _links.Count).Except(bundle.Workers));
 
     /// <summary>Sends a call that was filled.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -75,7 +75,7 @@ public sealed unsafe class RemoteExpertDispatcher : IExpertDispatcher
         var flight = _flights[batch.Slot];
         lock (_planGate)
         {
-            if (_present.Workers.Plan != _workers.Plan)
+            if (!ReferenceEquals(_present.Workers.Plan, _workers.Plan))
             {
                 _present.Shadows.End();
                 _present = For(_workers.Plan);

@@ -44,7 +44,10 @@ internal sealed class ShareBlocks(ModelStore store, PlanGeometry geometry)
         return request;
     }
 
-    public static Protos.Cluster.V1.BlockRange ToProtobuf(Cluster.Plans.BlockRange range) => new()
+    /// <summary>Asks to let go of blocks.</summary>
+    public ReleaseRequest Release(IEnumerable<Cluster.Plans.BlockRange> ranges) => new() { Fingerprint = store.Manifest.Fingerprint, Ranges = { ranges.Select(ToProtobuf) } };
+
+    private static Protos.Cluster.V1.BlockRange ToProtobuf(Cluster.Plans.BlockRange range) => new()
     {
         Layer = (uint)range.Layer, Expert = (uint)range.Expert, FirstBlock = (uint)range.FirstBlock, EndBlock = (uint)range.EndBlock,
     };

@@ -1,7 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Grpc;
-using Grok1Cluster.Protos.Cluster.V1;
 
 namespace Grok1Cluster.Coordinator.Operations;
 
@@ -58,11 +57,9 @@ internal sealed class WeightMovement(WorkerPool pool, ShareBlocks blocks, Operat
     {
         if (blocks.NoLongerNeeded(before, now, id) is not { Count: > 0 } ranges || pool.Find(id) is not { IsReady: true } link)
             return;
-        var request = new ReleaseRequest { Fingerprint = options.Fingerprint };
-        request.Ranges.AddRange(ranges.Select(ShareBlocks.ToProtobuf));
         try
         {
-            await link.Connection.ReleaseAsync(request, cancel);
+            await link.Connection.ReleaseAsync(blocks.Release(ranges), cancel);
             await link.RefreshAsync(cancel);
         }
         catch (RpcException)

@@ -102,7 +102,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
             Depth = depth,
         });
         var blocks = new ShareBlocks(_store, _plans.Geometry);
-        var weights = new WeightMovement(Pool, blocks, _options.Operations with { Fingerprint = _store.Manifest.Fingerprint, WeightAddress = weightAddress });
+        var weights = new WeightMovement(Pool, blocks, _options.Operations with { WeightAddress = weightAddress });
         if (_options.OpenMembership is null)
             await HoldAllAsync(weights, cancel);
         var watch = Own(new MemberWatch(Membership, Pool, Dispatcher, blocks, weights, _store.Manifest.Fingerprint, Tls, _note));
