@@ -101,7 +101,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         {
             Depth = depth,
         });
-        var blocks = new ShareBlocks(_store, _plans.Geometry);
+        var blocks = new ShareBlocks(_store, _plans.Geometry, new BlockHashes(_store, Tls));
         var weights = new WeightMovement(Pool, blocks, _options.Operations with { WeightAddress = weightAddress });
         if (_options.OpenMembership is null)
             await HoldAllAsync(weights, cancel);
