@@ -26,6 +26,9 @@ internal sealed class FaultyWorker : IAsyncDisposable
     /// <summary>What becomes of results.</summary>
     public Action<ExpertResult> Alter { get; set; } = static _ => { };
 
+    /// <summary>What becomes of what the worker says of itself.</summary>
+    public Action<DescribeResponse> Describe { get; set; } = static _ => { };
+
     /// <summary>What a call waits for before it is passed on; calls after it do not wait.</summary>
     public Func<Task> Gate { get; set; } = static () => Task.CompletedTask;
 
@@ -33,7 +36,12 @@ internal sealed class FaultyWorker : IAsyncDisposable
     {
         var worker = new FaultyWorker(await ExpertWorkerHost.StartAsync(new ExpertWorkerOptions { Id = id, ModelPath = model, Threads = 1 }, _ => { }, CancellationToken.None));
         var (services, health) = (new GrpcServices(), new HealthService());
-        services.AddUnary(ExpertMethods.Describe, (request, context) => worker._channel.UnaryAsync(ExpertMethods.Describe, request, GrpcCallOptions.Endless, context.CancellationToken));
+        services.AddUnary(ExpertMethods.Describe, async (request, context) =>
+        {
+            var said = await worker._channel.UnaryAsync(ExpertMethods.Describe, request, GrpcCallOptions.Endless, context.CancellationToken);
+            worker.Describe(said);
+            return said;
+        });
         services.AddDuplexStreaming(ExpertMethods.Process, worker.ProcessAsync);
         health.AddTo(services);
         health.Set(HealthService.WholeServer, serving: true);
