@@ -49,7 +49,7 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
     [Fact]
     public async Task A_stream_whose_bundle_has_no_holder_is_kept_alive_and_goes_on_with_the_same_text_when_the_worker_is_back()
     {
-        const int Tokens = 3000, Comments = 5;
+        const int Tokens = 2000, Comments = 5;
         using var first = StartWorker("worker-0", "127.0.0.1:0");
         using var second = StartWorker("worker-1", "127.0.0.1:0");
         string[] addresses = [await AddressAsync(first), await AddressAsync(second)];

@@ -108,9 +108,9 @@ public sealed class EtcdClient : IDisposable
         if (_options.Tls.Refusal is { } refusal)
             return new MembershipException($"etcd at {Endpoints} is not trusted: {refusal}", fault);
         var cause = fault switch { null => "", RpcException call => $" ({call.Status})", _ => $" ({fault.Message})" };
-        var certificate = !_options.Endpoints.Any(EtcdOptions.IsSecure) ? ""
-            : _options.Tls.ShowsCertificate ? ", or give a certificate that it takes (--etcd-cert)" : ", or show it a certificate, if it asks for one (--etcd-cert)";
-        return new MembershipException($"etcd at {Endpoints} does not answer{cause}; start it, correct --etcd{certificate}", fault);
+        var advice = !_options.Endpoints.Any(EtcdOptions.IsSecure) ? "or correct --etcd"
+            : _options.Tls.ShowsCertificate ? "correct --etcd, or give a certificate that it takes (--etcd-cert)" : "correct --etcd, or show it a certificate, if it asks for one (--etcd-cert)";
+        return new MembershipException($"etcd at {Endpoints} does not answer{cause}; start it, {advice}", fault);
     }
 
     public void Dispose()
