@@ -32,9 +32,12 @@ internal sealed class FaultyWorker : IAsyncDisposable
     /// <summary>What a call waits for before it is passed on; calls after it do not wait.</summary>
     public Func<Task> Gate { get; set; } = static () => Task.CompletedTask;
 
-    public static async Task<FaultyWorker> StartAsync(string id, string model)
+    /// <param name="listen">Where another one was before; left out: anywhere.</param>
+    /// <param name="describe">As <see cref="Describe"/>, from the first question on.</param>
+    public static async Task<FaultyWorker> StartAsync(string id, string model, string listen = "127.0.0.1:0", Action<DescribeResponse>? describe = null)
     {
         var worker = new FaultyWorker(await ExpertWorkerHost.StartAsync(new ExpertWorkerOptions { Id = id, ModelPath = model, Threads = 1 }, _ => { }, CancellationToken.None));
+        worker.Describe = describe ?? worker.Describe;
         var (services, health) = (new GrpcServices(), new HealthService());
         services.AddUnary(ExpertMethods.Describe, async (request, context) =>
         {
@@ -47,7 +50,7 @@ internal sealed class FaultyWorker : IAsyncDisposable
         health.Set(HealthService.WholeServer, serving: true);
         worker._server = await GrpcServer.StartAsync(services, new GrpcServerOptions
         {
-            Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
+            Listen = [listen], Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
         }, CancellationToken.None);
         return worker;
     }
