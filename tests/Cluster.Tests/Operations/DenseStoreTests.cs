@@ -18,7 +18,7 @@ public sealed class DenseStoreTests(ModelFixture models) : IClassFixture<ModelFi
     public async Task Bundles_move_and_workers_are_drained_and_no_token_changes()
     {
         string[] ids = ["worker-0", "worker-1", "worker-2"];
-        var plan = Planner.Whole(FailoverCluster.Geometry(models.Golden("tiny-a")), ids);
+        var plan = Planner.Whole(FailoverCluster.Geometry(models.Golden("tiny-b")), ids);
         var planPath = Path.Combine(_directory, "plan.json");
         PlanFile.Save(planPath, plan);
         var workers = new List<Grok1Process>();
@@ -29,7 +29,7 @@ public sealed class DenseStoreTests(ModelFixture models) : IClassFixture<ModelFi
             var addresses = new List<string>();
             foreach (var worker in workers)
                 addresses.Add((await worker.WaitForErrorLineAsync(line => line.Contains("listens on "))).Split(' ')[^1]);
-            using var serve = Grok1Process.Start("serve", "--model", models.WithoutExperts("tiny-a"), "--plan", planPath, "--worker-address", string.Join(',', addresses), "--port", "0", "--threads", "1");
+            using var serve = Grok1Process.Start("serve", "--model", models.WithoutExperts("tiny-b"), "--plan", planPath, "--worker-address", string.Join(',', addresses), "--port", "0", "--threads", "1");
             var url = (await serve.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal))).Split(' ')[^1];
             using var client = new HttpClient { BaseAddress = new Uri(url), Timeout = Grok1Process.DefaultTimeout };
             var expected = await GenerateAsync(client);
@@ -56,8 +56,8 @@ public sealed class DenseStoreTests(ModelFixture models) : IClassFixture<ModelFi
     private string Share(Plan plan, string worker)
     {
         var path = Path.Combine(_directory, worker);
-        using var checkpoint = Ckpt0Checkpoint.Open(Path.Combine(Repository.TestData, "tiny-a"));
-        var tiles = WorkerShare.Of(plan, FailoverCluster.Geometry(models.Golden("tiny-a")), worker).Tiles;
+        using var checkpoint = Ckpt0Checkpoint.Open(Path.Combine(Repository.TestData, "tiny-b"));
+        var tiles = WorkerShare.Of(plan, FailoverCluster.Geometry(models.Golden("tiny-b")), worker).Tiles;
         var slices = tiles.Select(tile => new ExpertSlice(tile.Layer, tile.Expert, plan.Cuts[tile.Slice], plan.Cuts[tile.Slice + 1]));
         StoreBuilder.Import(checkpoint, path, new StoreBuildOptions { Slices = [.. slices] }, null, CancellationToken.None);
         return path;
