@@ -35,17 +35,23 @@ public sealed class EtcdServer : IAsyncDisposable
     private readonly int _peerPort;
     private Grok1Process _process = null!;
 
-    private EtcdServer((int Client, int Peer) ports) => (_port, _peerPort) = ports;
+    private readonly string? _tls;
+
+    private EtcdServer((int Client, int Peer) ports, string? tls) => (_port, _peerPort, _tls) = (ports.Client, ports.Peer, tls);
 
     /// <summary>Where clients reach it.</summary>
     public string Address => $"127.0.0.1:{_port}";
 
     /// <summary>Starts one and waits until it serves.</summary>
-    public static async Task<EtcdServer> StartAsync()
+    public static Task<EtcdServer> StartAsync() => StartAsync(null);
+
+    /// <param name="tls">Directory of a node's credentials (<c>grok1 certs issue</c>): it then takes TLS only, and only certificates of its CA; null in clear.</param>
+    /// <inheritdoc cref="StartAsync()"/>
+    public static async Task<EtcdServer> StartAsync(string? tls)
     {
         for (var attempt = 0; ; attempt++)
         {
-            var server = new EtcdServer(FreePorts());
+            var server = new EtcdServer(FreePorts(), tls);
             try
             {
                 await server.RestartAsync();
@@ -62,7 +68,7 @@ public sealed class EtcdServer : IAsyncDisposable
     /// <summary>Starts it again, at the same address, and waits until it serves.</summary>
     public async Task RestartAsync()
     {
-        var url = $"http://127.0.0.1:{_port}";
+        var url = $"{(_tls is null ? "http" : "https")}://127.0.0.1:{_port}";
         var peer = $"http://127.0.0.1:{_peerPort}";
         var start = new ProcessStartInfo("etcd",
         [
@@ -70,10 +76,15 @@ public sealed class EtcdServer : IAsyncDisposable
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", $"test={peer}",
             // The shortest lease is one and a half elections.
             "--heartbeat-interval", "50", "--election-timeout", "500",
+            .. _tls is null ? Array.Empty<string>() :
+            [
+                "--cert-file", Path.Combine(_tls, "node.pem"), "--key-file", Path.Combine(_tls, "node.pem"),
+                "--client-cert-auth", "--trusted-ca-file", Path.Combine(_tls, "bundle.pem"),
+            ],
         ]);
         _process = Grok1Process.Start(start);
         // The last thing that it does before it serves.
-        await _process.WaitForErrorLineAsync(line => line.Contains("serving client traffic insecurely", StringComparison.Ordinal), Limit);
+        await _process.WaitForErrorLineAsync(line => line.Contains("serving client traffic ", StringComparison.Ordinal), Limit);
     }
 
     /// <summary>kill -9; the data stays.</summary>

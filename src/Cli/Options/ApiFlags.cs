@@ -33,11 +33,12 @@ internal sealed class ApiFlags
     private readonly SettingOption<int> _choices = new("--max-n", "serve:max_n", TextFormats.Count(1, 128), Defaults.Choices, "choices for each prompt");
     private readonly SettingOption<int?> _tokens = new("--max-generated", "serve:max_generated", TextFormats.Optional(TextFormats.Count(1)), null, "tokens to generate for each choice (default: the context)");
     private readonly SettingOption<int> _logprobs = new("--max-logprobs", "serve:max_logprobs", TextFormats.Count(0, 100), Defaults.Logprobs, "likeliest tokens to tell beside each token");
+    private readonly SettingOption<double> _keepAlive = new("--keep-alive", "serve:keep_alive", TextFormats.Real(0.05, 3600), new ApiOptions().KeepAlive.TotalSeconds, "seconds without an event after which a stream gets a comment, for proxies that cut silent connections");
     private readonly SettingOption<int> _drafts = new("--draft-tokens", "serve:draft_tokens", TextFormats.Count(0, 32), 0, "tokens a step guesses from the text itself (prompt lookup); 0 is off");
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _host, _port, _adminPort, _keys, _template, _rate, _queue, _running, _body, _prompts, _choices, _tokens, _logprobs, _drafts })
+        foreach (var option in new Option[] { _host, _port, _adminPort, _keys, _template, _rate, _queue, _running, _body, _prompts, _choices, _tokens, _logprobs, _drafts, _keepAlive })
             command.Add(option);
     }
 
@@ -52,6 +53,7 @@ internal sealed class ApiFlags
             Port = context.Get(_port),
             AdminPort = context.Get(_adminPort),
             Keys = Load("--api-keys", context.Get(_keys), ApiKeys.Load),
+            KeepAlive = TimeSpan.FromSeconds(context.Get(_keepAlive)),
             Template = Load("--chat-template", context.Get(_template), ChatTemplate.Parse)!,
             Limits = new ApiLimits
             {

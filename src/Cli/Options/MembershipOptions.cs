@@ -5,6 +5,7 @@ using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Membership.Etcd;
 using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Grpc;
 
 namespace Grok1Cluster.Cli.Options;
@@ -15,7 +16,16 @@ internal sealed class MembershipOptions
     private static readonly string[] Anywhere = ["0.0.0.0", "::", "*", "+"];
 
     private readonly SettingOption<string[]?> _etcd = new(
-        "--etcd", "membership:etcd", TextFormats.Addresses, null, "etcd, by which workers and coordinators find each other (default: none)");
+        "--etcd", "membership:etcd", TextFormats.Addresses, null, "etcd, by which workers and coordinators find each other; https://HOST:PORT for TLS (default: none)");
+
+    private readonly SettingOption<string?> _authorities = new(
+        "--etcd-ca", "membership:etcd_ca", TextFormats.OptionalText("FILE"), null, "CAs that etcd's certificate may be of, PEM (default: those of --tls, else the system's)");
+
+    private readonly SettingOption<string?> _certificate = new(
+        "--etcd-cert", "membership:etcd_cert", TextFormats.OptionalText("FILE"), null, "certificate to show to etcd, PEM (default: that of --tls, else none)");
+
+    private readonly SettingOption<string?> _key = new(
+        "--etcd-key", "membership:etcd_key", TextFormats.OptionalText("FILE"), null, "its key, PEM (default: in the file of --etcd-cert)");
 
     private readonly SettingOption<string> _cluster = new(
         "--cluster", "membership:cluster", TextFormats.Text("NAME"), "default", "which of the clusters in one etcd");
@@ -36,7 +46,7 @@ internal sealed class MembershipOptions
     /// <param name="coordinator">Whether the verb is a coordinator's.</param>
     public void AddTo(Command command, bool coordinator)
     {
-        foreach (var option in new Option[] { _etcd, _cluster, _advertise })
+        foreach (var option in new Option[] { _etcd, _authorities, _certificate, _key, _cluster, _advertise })
             command.Add(option);
         if (!coordinator)
             return;
@@ -50,10 +60,11 @@ internal sealed class MembershipOptions
     /// <summary>Registers a worker; null: nobody is to know of it.</summary>
     /// <param name="id">The worker's.</param>
     /// <param name="listen">Its gRPC address, as asked for.</param>
-    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others.</exception>
-    public WorkerRegistrar? ForWorker(VerbContext context, string id, string listen)
+    /// <param name="tls">The directory of the worker's credentials; null: it has none.</param>
+    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others, or the flags contradict each other.</exception>
+    public WorkerRegistrar? ForWorker(VerbContext context, string id, string listen, string? tls)
     {
-        if (Read(context) is not { } etcd)
+        if (Read(context, tls) is not { } etcd)
             return null;
         CheckName("--id", id);
         return new WorkerRegistrar(etcd, Advertised(context, "--listen", listen, portIsKnown: false), context.Output.Note);
@@ -62,10 +73,11 @@ internal sealed class MembershipOptions
     /// <summary>Opens the membership of a coordinator; null: its workers are named on its command line.</summary>
     /// <param name="host">Where its HTTP API listens.</param>
     /// <param name="port">Where its HTTP API listens.</param>
-    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others.</exception>
-    public Func<PlanGeometry, CancellationToken, Task<IMembership>>? ForCoordinator(VerbContext context, string host, int port)
+    /// <param name="tls">The directory of the coordinator's credentials; null: it has none.</param>
+    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others, or the flags contradict each other.</exception>
+    public Func<PlanGeometry, CancellationToken, Task<IMembership>>? ForCoordinator(VerbContext context, string host, int port, string? tls)
     {
-        if (Read(context) is not { } etcd)
+        if (Read(context, tls) is not { } etcd)
             return null;
         var address = Advertised(context, "--host and --port", GrpcAddress.Tcp(host, port).ToString(), portIsKnown: true)!;
         var id = context.Get(_coordinatorId) ?? $"{Environment.MachineName}-{GrpcAddress.Parse(address).Port}";
@@ -73,12 +85,29 @@ internal sealed class MembershipOptions
         return async (geometry, cancel) => await EtcdMembership.OpenAsync(etcd, id, address, geometry, context.Output.Note, cancel);
     }
 
-    private EtcdOptions? Read(VerbContext context)
+    private EtcdOptions? Read(VerbContext context, string? tls)
     {
         if (context.Get(_etcd) is not { } endpoints)
             return null;
         CheckName("--cluster", context.Get(_cluster));
-        return new EtcdOptions { Endpoints = endpoints, Cluster = context.Get(_cluster) };
+        return new EtcdOptions { Endpoints = endpoints, Cluster = context.Get(_cluster), Tls = Tls(context, endpoints, tls) };
+    }
+
+    /// <summary>What the flags name; where they name nothing, the credentials that this node has for the cluster.</summary>
+    private EtcdTls Tls(VerbContext context, string[] endpoints, string? tls)
+    {
+        var (authorities, certificate, key) = (context.Get(_authorities), context.Get(_certificate), context.Get(_key));
+        var isGiven = authorities is not null || certificate is not null || key is not null;
+        if (endpoints.Any(EtcdOptions.IsSecure) is var secure && isGiven && !secure)
+            throw new UsageException($"--etcd: {endpoints[0]} is called in clear, and --etcd-ca, --etcd-cert and --etcd-key are for TLS; write https://{endpoints[0]}, or leave them out");
+        if (secure && endpoints.FirstOrDefault(endpoint => !EtcdOptions.IsSecure(endpoint)) is { } clear)
+            throw new UsageException($"--etcd: {clear} would be called in clear, and others by TLS; write https:// before all of them");
+        if (key is not null && certificate is null)
+            throw new UsageException("--etcd-key: it is the key of --etcd-cert, which is missing");
+        if (!secure)
+            return EtcdTls.OfSystem();
+        var node = tls is null ? (null, null) : (Authorities: Path.Combine(tls, NodeDirectory.BundleName), Pair: Path.Combine(tls, NodeDirectory.KeyPairName));
+        return EtcdTls.OfFiles(authorities ?? node.Authorities, certificate ?? node.Pair, key ?? certificate ?? node.Pair, context.Output.Note);
     }
 
     /// <summary>The address that others are told; null: the one that it will listen on.</summary>

@@ -37,7 +37,7 @@ internal static class ClusterStarter
         SecurityFlags.WarnOfClear(context, options);
         var session = await ClusterSession.StartAsync(options, context.Output.Note, cancellation);
         if (session.Workers.Count > 0)
-            context.Output.Note($"{session.Workers.Count} workers ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
+            context.Output.Note($"{session.Workers.Count} {(session.Workers.Count == 1 ? "worker" : "workers")} ready: {string.Join(", ", session.Workers.Select(worker => $"{worker.Id} (process {worker.Description.ProcessId})"))}");
         if (session.WorkerPool is { } pool)
             pool.Changed += (link, change) =>
             {

@@ -31,7 +31,7 @@ internal static class ServeVerb
         VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, CancellationToken cancellation, MembershipOptions? membership = null)
     {
         var options = serve.Read(context, ClusterStarter.Options(context, cluster.Read(context), cancellation));
-        if (membership?.ForCoordinator(context, options.Api.Address.ToString(), options.Api.Port) is { } open)
+        if (membership?.ForCoordinator(context, options.Api.Address.ToString(), options.Api.Port, options.Session.Tls?.Directory) is { } open)
         {
             if (options.Session is not { Workers: 0, WorkerAddresses: [] })
                 throw new UsageException("--etcd: the workers are those in etcd; leave out --workers and --worker-address");

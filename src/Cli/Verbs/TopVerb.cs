@@ -7,16 +7,15 @@ using Spectre.Console;
 
 namespace Grok1Cluster.Cli.Verbs;
 
-/// <summary>A running cluster in the terminal, looked at once a second; once only where no terminal is there to redraw.</summary>
+/// <summary>A running cluster in the terminal, looked at once a second; printed once where no terminal is there to redraw.</summary>
 internal static class TopVerb
 {
     public static Command Create()
     {
         var flags = new CoordinatorFlags();
-        var once = new Option<bool>("--once") { Description = "print once and end" };
-        var verb = new Verb("top", "Watch a running cluster: workers, throughput, latency, queue.",
+        var verb = new Verb("top", "Watch a running cluster: workers, throughput, latency, queue. `grok1 cluster status` prints the same once.",
             "grok1 top",
-            "grok1 top --url http://10.0.0.1:8080 --once") { once };
+            "grok1 top --url http://10.0.0.1:8080");
         flags.AddTo(verb);
         verb.AddJson();
         verb.Runs(async (context, cancellation) =>
@@ -25,8 +24,8 @@ internal static class TopVerb
             var status = await coordinator.StatusAsync(cancellation);
             if (context.Output.Json)
                 context.Output.WriteJson(status);
-            else if (context.Get(once) || Console.IsOutputRedirected)
-                context.Output.Write(StatusTable.Of(status, Console.IsOutputRedirected ? int.MaxValue : AnsiConsole.Profile.Width));
+            else if (Console.IsOutputRedirected)
+                context.Output.Write(StatusTable.Of(status, int.MaxValue));
             else
                 await WatchAsync(coordinator, status, cancellation);
             return ExitCodes.Ok;

@@ -4,11 +4,11 @@ using Grok1Cluster.Cluster.Plans;
 namespace Grok1Cluster.Cluster.Membership;
 
 /// <summary>The state of a cluster with one coordinator, in its memory: the workers it was told of, the plan it made.</summary>
-/// <param name="addresses">gRPC addresses of the workers.</param>
-public sealed class StaticMembership(IEnumerable<string> addresses) : IMembership
+/// <param name="workers">Those that there are at first.</param>
+public sealed class StaticMembership(IEnumerable<WorkerMember> workers) : IMembership
 {
     private readonly Lock _gate = new();
-    private ImmutableList<WorkerMember> _workers = [.. addresses.Select(address => new WorkerMember(null, address))];
+    private ImmutableList<WorkerMember> _workers = [.. workers];
     private PlanRecord? _plan;
     private string? _operation;
 
@@ -19,6 +19,17 @@ public sealed class StaticMembership(IEnumerable<string> addresses) : IMembershi
     public bool IsConnected => true;
 
     public event Action? Changed;
+
+    /// <summary>Workers of which nothing but the gRPC address is known.</summary>
+    public StaticMembership(IEnumerable<string> addresses) : this(addresses.Select(address => new WorkerMember(null, address))) { }
+
+    /// <summary>A worker is somewhere else from now on, and nobody looks for it where it was.</summary>
+    public void SetAddress(string id, string address)
+    {
+        lock (_gate)
+            _workers = [.. _workers.Select(worker => worker.Id == id ? worker with { Address = address } : worker)];
+        Changed?.Invoke();
+    }
 
     public Task AddWorkerAsync(string address, CancellationToken cancel)
     {

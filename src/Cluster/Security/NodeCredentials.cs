@@ -23,6 +23,9 @@ public sealed class NodeCredentials
         _loaded = Load();
     }
 
+    /// <summary>Where the files are.</summary>
+    public string Directory => _directory;
+
     /// <summary>Who this process is.</summary>
     public NodeIdentity Identity => _loaded.Identity;
 

@@ -45,7 +45,7 @@ public sealed class PeerCheck(NodeRole roles, string? id = null)
         if (certificate is null)
             return (null, "it shows no certificate");
         if (errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors))
-            return (null, $"its certificate is not good here: {string.Join(", ", chain?.ChainStatus.Select(Describe).Distinct() ?? [])}");
+            return (null, $"its certificate is not good here: {Describe(chain)}");
         var names = CertificateNames.Of(certificate);
         if (names.Identity is not { } identity)
             return (null, "its certificate names no member of a cluster");
@@ -59,6 +59,9 @@ public sealed class PeerCheck(NodeRole roles, string? id = null)
     }
 
     private IEnumerable<string> RoleNames() => Enum.GetValues<NodeRole>().Where(role => role != NodeRole.None && roles.HasFlag(role)).Select(NodeIdentity.NameOf);
+
+    /// <summary>What is wrong with a certificate.</summary>
+    internal static string Describe(X509Chain? chain) => string.Join(", ", chain?.ChainStatus.Select(Describe).Distinct() ?? []);
 
     private static string Describe(X509ChainStatus status) => status.Status switch
     {

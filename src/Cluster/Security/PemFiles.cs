@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
@@ -28,9 +29,23 @@ public static class PemFiles
     public static X509Certificate2 ReadKeyPair(string path)
     {
         var text = ReadText(path);
-        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Everybody) != 0)
-            throw new CredentialsException($"{path} holds a private key and everybody on this machine can read it; chmod 600 {path}");
+        CheckPrivate(path);
         return ParseKeyPair(text, path);
+    }
+
+    /// <summary>A certificate whose key may be in a file of its own, with the certificates that stand behind it in its file.</summary>
+    /// <exception cref="CredentialsException">There is none, or everybody on the machine can read the key.</exception>
+    public static SslStreamCertificateContext ReadKeyPair(string certificatePath, string keyPath)
+    {
+        var (chain, key) = (ReadText(certificatePath), ReadText(keyPath));
+        CheckPrivate(keyPath);
+        return Parse(keyPath, () =>
+        {
+            using var pair = X509Certificate2.CreateFromPem(chain, key);
+            var others = new X509Certificate2Collection();
+            others.ImportFromPem(chain);
+            return SslStreamCertificateContext.Create(new X509Certificate2(pair), others, offline: true);
+        });
     }
 
     /// <summary>The CAs of a bundle.</summary>
@@ -88,6 +103,12 @@ public static class PemFiles
     });
 
     internal static string ReadText(string path) => Guard(path, () => Encoding.UTF8.GetString(BoundedFile.Read(path, MaxBytes, "certificate")));
+
+    private static void CheckPrivate(string path)
+    {
+        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Everybody) != 0)
+            throw new CredentialsException($"{path} holds a private key and everybody on this machine can read it; chmod 600 {path}");
+    }
 
     private static T Guard<T>(string path, Func<T> use)
     {

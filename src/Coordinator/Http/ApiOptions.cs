@@ -3,6 +3,7 @@ using System.Net;
 using Grok1Cluster.Coordinator.Http.Auth;
 using Grok1Cluster.Coordinator.Http.Limits;
 using Grok1Cluster.Coordinator.Http.OpenAi.Chat;
+using Grok1Cluster.Coordinator.Http.OpenAi.Generation;
 
 namespace Grok1Cluster.Coordinator.Http;
 
@@ -23,6 +24,9 @@ public sealed record ApiOptions
     public ApiKeys? Keys { get; init; }
 
     public ApiLimits Limits { get; init; } = new();
+
+    /// <summary>A stream of events in which nothing happens for so long gets a comment. Default 10 s.</summary>
+    public TimeSpan KeepAlive { get; init; } = EventStream.KeepAlive;
 
     /// <summary>How chats become prompts.</summary>
     public ChatTemplate Template { get; init; } = ChatTemplate.Plain;

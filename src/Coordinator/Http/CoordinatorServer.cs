@@ -132,7 +132,7 @@ public sealed class CoordinatorServer : IAsyncDisposable
             var admin = routes.MapGroup("").WithMetadata(ForAdmin.Metadata);
             ClusterRoutes.Map(admin, services);
             OperationRoutes.Map(admin, services.Session.Cluster?.Operations, _options.Limits.JsonDepth);
-            var api = new ApiContext(new ServedModel(services.Session), services.Engine, _options.Limits, _options.Template, TimeProvider.System);
+            var api = new ApiContext(new ServedModel(services.Session), services.Engine, _options.Limits, _options.Template, _options.KeepAlive, TimeProvider.System);
             CompletionRoutes.Map(routes, api);
             ChatRoutes.Map(routes, api);
             ModelRoutes.Map(routes, api);

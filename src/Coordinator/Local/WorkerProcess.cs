@@ -116,6 +116,8 @@ public sealed class WorkerProcess : IAsyncDisposable
             // Its end of the pipe is closed: it has ended.
             await _process.WaitForExitAsync(CancellationToken.None);
         }
+        // The process object leaves the pipes that were asked for open, for the finalizer.
+        _process.StandardOutput.Dispose();
         _process.Dispose();
     }
 

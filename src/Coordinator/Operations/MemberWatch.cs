@@ -17,6 +17,9 @@ internal sealed class MemberWatch : IAsyncDisposable
     /// <summary>How long a worker that could not be reached or could not hold its share is left alone.</summary>
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
+    /// <summary>Messages name addresses and sizes, and a cluster lives long.</summary>
+    private const int MostTold = 1000;
+
     private readonly IMembership _membership;
     private readonly WorkerPool _pool;
     private readonly RemoteExpertDispatcher _dispatcher;
@@ -254,10 +257,16 @@ internal sealed class MemberWatch : IAsyncDisposable
             return !_named.Contains(link.Id);
     }
 
-    /// <summary>Each thing once, however often it is tried.</summary>
+    /// <summary>Each thing once, however often it is tried; after very many different ones each once more, so that they are not kept for ever.</summary>
     private void Tell(string what)
     {
-        if (_told.Add(what))
-            _note(what);
+        lock (_gate)
+        {
+            if (_told.Count == MostTold)
+                _told.Clear();
+            if (!_told.Add(what))
+                return;
+        }
+        _note(what);
     }
 }

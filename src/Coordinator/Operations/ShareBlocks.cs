@@ -7,9 +7,10 @@ using Grok1Cluster.Protos.Cluster.V1;
 namespace Grok1Cluster.Coordinator.Operations;
 
 /// <summary>What a worker has to hold under a plan and does not, or holds and need not, as blocks of the model store.</summary>
-/// <param name="store">Knows the hash of every block.</param>
+/// <param name="store">The model.</param>
 /// <param name="geometry">The model's.</param>
-internal sealed class ShareBlocks(ModelStore store, PlanGeometry geometry)
+/// <param name="hashes">What every block must hash to.</param>
+internal sealed class ShareBlocks(ModelStore store, PlanGeometry geometry, BlockHashes hashes)
 {
     /// <summary>What a worker lacks of its share.</summary>
     public IReadOnlyList<Cluster.Plans.BlockRange> Missing(Plan plan, WorkerConnection worker) => Missing(WorkerShare.Of(plan, geometry, worker.Id).Blocks, worker);
@@ -33,10 +34,13 @@ internal sealed class ShareBlocks(ModelStore store, PlanGeometry geometry)
     /// <summary>Bytes of weights and scales.</summary>
     public long Bytes(IEnumerable<Cluster.Plans.BlockRange> ranges) => ranges.Sum(range => store.ExpertLayout.Bytes(range.FirstBlock, range.EndBlock));
 
-    /// <summary>Asks for blocks, with what each must hash to.</summary>
-    /// <exception cref="OperationException">This coordinator's store does not know a block.</exception>
-    public HoldRequest Request(IEnumerable<Cluster.Plans.BlockRange> ranges, IEnumerable<string> sources, long bytesPerSecond)
+    /// <summary>Asks for blocks, with what each must hash to; workers are asked for hashes that this coordinator does not know.</summary>
+    /// <param name="workers">Those that can be asked.</param>
+    /// <exception cref="OperationException">Nobody knows a block.</exception>
+    public async Task<HoldRequest> RequestAsync(
+        IReadOnlyList<Cluster.Plans.BlockRange> ranges, IReadOnlyCollection<WorkerConnection> workers, IEnumerable<string> sources, long bytesPerSecond, CancellationToken cancel)
     {
+        await hashes.LearnAsync([.. ranges.SelectMany(Ids)], workers, cancel);
         var request = new HoldRequest { Fingerprint = store.Manifest.Fingerprint, BytesPerSecond = (ulong)bytesPerSecond };
         request.Sources.AddRange(sources);
         foreach (var range in ranges)
@@ -54,26 +58,14 @@ internal sealed class ShareBlocks(ModelStore store, PlanGeometry geometry)
 
     private ByteString Hashes(Cluster.Plans.BlockRange range)
     {
-        var hashes = new byte[(range.EndBlock - range.FirstBlock) * 32];
-        for (var block = range.FirstBlock; block < range.EndBlock; block++)
-            Convert.FromHexString(HashOf(range, block), hashes.AsSpan((block - range.FirstBlock) * 32, 32), out _, out _);
-        return UnsafeByteOperations.UnsafeWrap(hashes);
+        var all = new byte[(range.EndBlock - range.FirstBlock) * 32];
+        foreach (var (index, id) in Ids(range).Index())
+            Convert.FromHexString(hashes.Find(id)!, all.AsSpan(index * 32, 32), out _, out _);
+        return UnsafeByteOperations.UnsafeWrap(all);
     }
 
-    private string HashOf(Cluster.Plans.BlockRange range, int block)
-    {
-        if (store.Find(range.Layer, range.Expert) is { } held)
-        {
-            var before = 0;
-            foreach (var (first, end) in held.FirstBlocks.Zip(held.EndBlocks))
-            {
-                if (first <= block && block < end)
-                    return held.BlockSha256[before + block - first];
-                before += end - first;
-            }
-        }
-        throw new OperationException($"this coordinator's model {store.Name} does not list block {block} of layer {range.Layer} expert {range.Expert}, so a worker could not check it; give the coordinator the whole model");
-    }
+    private static IEnumerable<BlockId> Ids(Cluster.Plans.BlockRange range) =>
+        Enumerable.Range(range.FirstBlock, range.EndBlock - range.FirstBlock).Select(block => new BlockId(range.Layer, range.Expert, block));
 
     /// <summary>The blocks for which a condition holds, neighbours joined.</summary>
     private static List<Cluster.Plans.BlockRange> Runs(IEnumerable<Cluster.Plans.BlockRange> ranges, Func<Cluster.Plans.BlockRange, int, bool> condition)

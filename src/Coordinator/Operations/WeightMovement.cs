@@ -38,7 +38,8 @@ internal sealed class WeightMovement(WorkerPool pool, ShareBlocks blocks, Operat
     /// <exception cref="OperationException">It could not.</exception>
     public async Task HoldAsync(WorkerLink worker, IReadOnlyList<Cluster.Plans.BlockRange> missing, Action<long> progress, CancellationToken cancel)
     {
-        var request = blocks.Request(missing, Sources(worker), options.BytesPerSecond);
+        var there = pool.Links.Where(link => link.IsReady).Select(link => link.Connection).ToList();
+        var request = await blocks.RequestAsync(missing, there, Sources(worker), options.BytesPerSecond, cancel);
         try
         {
             await worker.Connection.HoldAsync(request, held => progress((long)held.DoneBytes), cancel);

@@ -101,7 +101,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         {
             Depth = depth,
         });
-        var blocks = new ShareBlocks(_store, _plans.Geometry);
+        var blocks = new ShareBlocks(_store, _plans.Geometry, new BlockHashes(_store, Tls));
         var weights = new WeightMovement(Pool, blocks, _options.Operations with { WeightAddress = weightAddress });
         if (_options.OpenMembership is null)
             await HoldAllAsync(weights, cancel);
@@ -110,7 +110,11 @@ public sealed class ClusterWorkers : IAsyncDisposable
         if (Local is { } local)
         {
             Operations.Leaving += local.Forget;
-            local.Supervise(ready => Pool.SetAddress(ready.Id, ready.Address));
+            local.Supervise(ready =>
+            {
+                (Membership as StaticMembership)?.SetAddress(ready.Id, ready.Address);
+                Pool.SetAddress(ready.Id, ready.Address);
+            });
         }
         else if (_options.OpenMembership is not null && _options.Plan.Kind != PlanKind.File)
             _ = Own(new Arrivals(watch, Operations, _note));
@@ -143,7 +147,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
             return new StaticMembership(_options.WorkerAddresses);
         var plan = _plans.MakeLocal(WorkerIds.Numbered(_options.Workers));
         Local = Own(await LocalWorkers.StartAsync(_options, plan, _options.Threads ?? Environment.ProcessorCount, _note, cancel));
-        var membership = new StaticMembership(Local.Ready.Select(worker => worker.Address));
+        var membership = new StaticMembership(Local.Ready.Select(worker => new WorkerMember(worker.Id, worker.Address)));
         await membership.TrySetPlanAsync(plan, null, cancel);
         return membership;
     }

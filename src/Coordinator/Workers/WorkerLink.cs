@@ -160,7 +160,7 @@ public sealed class WorkerLink : IAsyncDisposable
         catch (Exception e) when (e is RpcException or IOException or ObjectDisposedException)
         {
             cancel.ThrowIfCancellationRequested();
-            SetObstacle(null);
+            SetObstacle(e is RpcException { Code: GrpcStatusCode.FailedPrecondition } refused ? $"is lost: {refused.Status.Message}" : null);
         }
         return null;
     }

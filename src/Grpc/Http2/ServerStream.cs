@@ -85,6 +85,12 @@ internal sealed class ServerStream : Http2Stream, IServerStream
 
     public void SetTrailers(HeaderList trailers) => _trailers = trailers;
 
+    public Task EndResponseAsync()
+    {
+        Connection.Sender.End(Output, _trailers);
+        return Task.CompletedTask;
+    }
+
     public void Reset() => Connection.Break(this, ErrorCode.Cancel, new OperationCanceledException("the call was broken off"));
 
     /// <summary>The handler has finished: what it wrote and its trailers are sent.</summary>

@@ -49,6 +49,9 @@ internal interface IServerStream
     /// <summary>Sets what is sent after the body. Must follow the start of the response.</summary>
     void SetTrailers(HeaderList trailers);
 
+    /// <summary>Ends the response with the head or the trailers that were set, while the handler goes on; it must not write any more.</summary>
+    Task EndResponseAsync();
+
     /// <summary>Breaks the stream off with RST_STREAM(CANCEL).</summary>
     void Reset();
 }

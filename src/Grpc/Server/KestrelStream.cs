@@ -75,5 +75,7 @@ internal sealed class KestrelStream : IServerStream
             _context.Response.AppendTrailer(name, value);
     }
 
+    public Task EndResponseAsync() => _context.Response.CompleteAsync();
+
     public void Reset() => _context.Features.GetRequiredFeature<IHttpResetFeature>().Reset(ResetCodeCancel);
 }

@@ -10,6 +10,8 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
 {
     private const int Idle = 0, Writing = 1, Ended = 2;
 
+    private static readonly GrpcStatus DeadlinePassed = new(GrpcStatusCode.DeadlineExceeded, "the deadline has passed");
+
     private readonly IServerStream _stream;
     private readonly ServerCallOptions _options;
     private readonly LengthPrefixedReader<TRequest> _reader;
@@ -20,6 +22,9 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
     private readonly CancellationTokenRegistration _onCancelled;
 
     private CallDeadline? _deadline;
+
+    /// <summary>Completes when the deadline has ended the call and is off the transport; null without a deadline.</summary>
+    private TaskCompletionSource? _cutOff;
     private ServerCallContext? _context;
     private GrpcStatus _status = GrpcStatus.Ok;
     private Metadata? _faultTrailers;
@@ -48,7 +53,8 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         {
             if (!TimeoutEncoding.TryDecode(text, out var timeout))
                 throw new RpcException(GrpcStatusCode.Internal, $"the header {HeaderNames.Timeout} is malformed: '{text}'");
-            _deadline = new CallDeadline(timeout, _options.TimeProvider, Cancel);
+            _cutOff = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _deadline = new CallDeadline(timeout, _options.TimeProvider, OnDeadline);
         }
         return _context = new ServerCallContext(_stream, metadata, _deadline?.At, _cancelled.Token);
     }
@@ -86,10 +92,10 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         _cancelled.Token.ThrowIfCancellationRequested();
         var state = Interlocked.CompareExchange(ref _writeState, Writing, Idle);
         if (state != Idle)
-            throw new InvalidOperationException(state == Writing ? "another write is under way" : "the call has ended: its handler has returned");
+            throw state == Writing ? new InvalidOperationException("another write is under way") : Over();
         try
         {
-            WriteSingle(message);
+            Append(message);
             var flush = await _stream.Response.FlushAsync(cancellationToken);
             if (flush.IsCanceled || flush.IsCompleted)
                 throw new OperationCanceledException("the call was ended while a message was sent", _cancelled.Token);
@@ -102,7 +108,7 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         }
         finally
         {
-            Volatile.Write(ref _writeState, Idle);
+            EndWrite();
         }
     }
 
@@ -110,6 +116,20 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
     public void WriteSingle(TResponse message)
     {
         _cancelled.Token.ThrowIfCancellationRequested();
+        if (Interlocked.CompareExchange(ref _writeState, Writing, Idle) != Idle)
+            throw Over();
+        try
+        {
+            Append(message);
+        }
+        finally
+        {
+            EndWrite();
+        }
+    }
+
+    private void Append(TResponse message)
+    {
         SetHead();
         try
         {
@@ -144,15 +164,23 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         }
     }
 
-    /// <summary>Hands the status to the transport.</summary>
-    public void End()
+    /// <summary>Hands the status to the transport, unless the deadline has done so.</summary>
+    public Task EndAsync()
     {
         // A handler that leaves a write behind would have it run into the next user of the transport's buffers.
-        var writeLeftBehind = Interlocked.Exchange(ref _writeState, Ended) == Writing;
+        var before = Interlocked.Exchange(ref _writeState, Ended);
+        if (before == Ended)
+            return _cutOff!.Task;
+        End(writeLeftBehind: before == Writing);
+        return Task.CompletedTask;
+    }
+
+    private void End(bool writeLeftBehind)
+    {
         if (_stream.Aborted.IsCancellationRequested)
             return;
         if (_deadline is { HasPassed: true })
-            _status = new GrpcStatus(GrpcStatusCode.DeadlineExceeded, "the deadline has passed");
+            _status = DeadlinePassed;
         if (writeLeftBehind || _cutShort)
         {
             _stream.Reset();
@@ -162,10 +190,10 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         StatusEncoding.Append(_status, _faultTrailers ?? [], trailers);
         if (_context is not null)
             MetadataEncoding.Append(_context.ResponseTrailers, trailers);
-        if (!_headSet)
-            _stream.SetResponseHead(StatusCodes.Status200OK, Head(trailers));
-        else
+        if (_headSet)
             _stream.SetTrailers(trailers);
+        else
+            _stream.SetResponseHead(StatusCodes.Status200OK, Head(trailers));
     }
 
     public void Dispose()
@@ -184,16 +212,67 @@ internal sealed class ServerCall<TRequest, TResponse> : IMessageReader<TRequest>
         _stream.SetResponseHead(StatusCodes.Status200OK, Head([]));
     }
 
-    private HeaderList Head(HeaderList trailersOnly)
+    private HeaderList Head(HeaderList trailersOnly, bool withMetadata = true)
     {
         var head = new HeaderList();
         head.Add(HeaderNames.ContentType, HeaderNames.GrpcContentType);
         head.Add(HeaderNames.AcceptEncoding, HeaderNames.Identity);
-        if (_context is not null)
+        if (withMetadata && _context is not null)
             MetadataEncoding.Append(_context.ResponseHeaders, head);
         head.AddRange(trailersOnly);
         return head;
     }
+
+    private void OnDeadline()
+    {
+        Cancel();
+        _ = CutOffAsync();
+    }
+
+    private void EndWrite()
+    {
+        Volatile.Write(ref _writeState, Idle);
+        if (_deadline is { HasFired: true })
+            _ = CutOffAsync();
+    }
+
+    /// <summary>
+    /// The client has its answer at the deadline, whether or not the handler looks at it; a write under way is cancelled first. The
+    /// handler's own metadata is left alone: it may be changing it.
+    /// </summary>
+    private async Task CutOffAsync()
+    {
+        if (Interlocked.CompareExchange(ref _writeState, Ended, Idle) != Idle)
+            return;
+        try
+        {
+            if (_stream.Aborted.IsCancellationRequested)
+                return;
+            if (_cutShort)
+            {
+                _stream.Reset();
+                return;
+            }
+            var trailers = new HeaderList();
+            StatusEncoding.Append(DeadlinePassed, [], trailers);
+            if (_headSet)
+                _stream.SetTrailers(trailers);
+            else
+                _stream.SetResponseHead(StatusCodes.Status200OK, Head(trailers, withMetadata: false));
+            await _stream.EndResponseAsync();
+        }
+        catch (Exception fault) when (fault is IOException or OperationCanceledException or ObjectDisposedException)
+        {
+            // The client is gone, which is what its own deadline would have done.
+        }
+        finally
+        {
+            _cutOff!.SetResult();
+        }
+    }
+
+    private Exception Over() => _deadline is { HasPassed: true } ? new OperationCanceledException("the deadline has passed", _cancelled.Token)
+        : new InvalidOperationException("the call has ended: its handler has returned");
 
     /// <summary>Callbacks that applications have registered run elsewhere, so that their faults stay out of timers and transports.</summary>
     private void Cancel() => _ = _cancelled.CancelAsync();

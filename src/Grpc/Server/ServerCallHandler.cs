@@ -22,7 +22,7 @@ internal abstract class ServerCallHandler<TRequest, TResponse>(GrpcMethod<TReque
         {
             call.Fail(fault);
         }
-        call.End();
+        await call.EndAsync();
     }
 
     /// <summary>Reads, calls the application's handler, writes: the order that makes the call's shape.</summary>

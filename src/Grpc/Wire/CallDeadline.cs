@@ -29,6 +29,9 @@ internal sealed class CallDeadline : IDisposable
     /// <summary>Whether that moment is over. The timer may be a little ahead of the clock, and what it has ended is over as well.</summary>
     public bool HasPassed => Volatile.Read(ref _fired) || _time.GetUtcNow() >= At;
 
+    /// <summary>Whether it was told that the moment is over.</summary>
+    public bool HasFired => Volatile.Read(ref _fired);
+
     /// <inheritdoc/>
     public void Dispose() => _timer?.Dispose();
 

@@ -9,15 +9,23 @@ using Grok1Cluster.Protos.Cluster.V1;
 namespace Grok1Cluster.Weights.Fetching;
 
 /// <summary>A manifest that a source sent, checked.</summary>
-internal readonly record struct ReceivedManifest(string Address, byte[] Bytes, StoreManifest Manifest);
+/// <param name="Address">Who sent it.</param>
+/// <param name="Bytes">As it came.</param>
+/// <param name="Manifest">What it says.</param>
+public readonly record struct ReceivedManifest(string Address, byte[] Bytes, StoreManifest Manifest);
 
 /// <summary>Brings manifests from sources.</summary>
-internal static class ManifestTransfer
+public static class ManifestTransfer
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(60);
 
     /// <summary>The manifests of those that can be reached, in the order of their addresses; at least one.</summary>
-    /// <inheritdoc cref="ModelDescription.FetchAsync"/>
+    /// <param name="sources">gRPC addresses.</param>
+    /// <param name="tls">What to show them; null in clear.</param>
+    /// <param name="note">Told in a line of each that is left out.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <exception cref="RpcException">None can be reached.</exception>
+    /// <exception cref="ModelException">One sends no manifest.</exception>
     public static async Task<IReadOnlyList<ReceivedManifest>> FetchAllAsync(IReadOnlyCollection<string> sources, NodeCredentials? tls, Action<string> note, CancellationToken cancel)
     {
         var faults = new List<RpcException>();

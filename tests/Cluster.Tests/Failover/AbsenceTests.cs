@@ -26,7 +26,7 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
         {
             Assert.StartsWith("data: ", await stream.ReadLineAsync());
             second.Kill();
-            Assert.Matches("^data: .*\"error\".*layer .* had no worker for 0.3 s: worker worker-1 at .* is lost", await LastEventAsync(stream));
+            Assert.Matches("^data: .*\"error\".*layer [0-9]+ experts? [0-9].* had no worker for 0.3 s: worker worker-1 at .* is lost", await LastEventAsync(stream));
         }
         await serve.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 at ") && line.EndsWith(" is lost"));
         using (var ready = await client.GetAsync("/health/ready"))
@@ -44,6 +44,43 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
         using (var ready = await client.GetAsync("/health/ready"))
             Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
         Assert.Equal((HttpStatusCode.OK, expected), await CompleteAsync(client));
+    }
+
+    [Fact]
+    public async Task A_stream_whose_bundle_has_no_holder_is_kept_alive_and_goes_on_with_the_same_text_when_the_worker_is_back()
+    {
+        const int Tokens = 2000, Comments = 5;
+        using var first = StartWorker("worker-0", "127.0.0.1:0");
+        using var second = StartWorker("worker-1", "127.0.0.1:0");
+        string[] addresses = [await AddressAsync(first), await AddressAsync(second)];
+        using var serve = Grok1Process.Start("serve", "--model", models.Endless(), "--plan", "whole", "--worker-address", string.Join(',', addresses), "--keep-alive", "0.1", "--port", "0");
+        var line = await serve.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
+        using var client = new HttpClient { BaseAddress = new Uri(line[(line.LastIndexOf(' ') + 1)..]), Timeout = Grok1Process.DefaultTimeout };
+        var (_, expected) = await CompleteAsync(client, Tokens);
+
+        using var stream = await StreamAsync(client, Tokens);
+        var text = TextOf(await stream.ReadLineAsync());
+        second.Kill();
+        for (var comments = 0; comments < Comments;)
+        {
+            var next = await stream.ReadLineAsync();
+            Assert.NotEqual("data: [DONE]", next);
+            if (next == ": keep-alive")
+                comments++;
+            text += TextOf(next);
+        }
+        using (var ready = await client.GetAsync("/health/ready"))
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, ready.StatusCode);
+            Assert.Matches("tiles are missing: layers? [0-9]+.* expert", await ready.Content.ReadAsStringAsync());
+        }
+
+        using var again = StartWorker("worker-1", addresses[1]);
+        while (await stream.ReadLineAsync() is { } next && next != "data: [DONE]")
+            text += TextOf(next);
+        Assert.Equal(expected, text);
+        using (var ready = await client.GetAsync("/health/ready"))
+            Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
     }
 
     [Fact]
@@ -107,11 +144,21 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
         return line[(line.LastIndexOf(' ') + 1)..];
     }
 
-    private static async Task<StreamReader> StreamAsync(HttpClient client)
+    private static async Task<StreamReader> StreamAsync(HttpClient client, int tokens = 190_000)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(new { prompt = new[] { 7, 8, 9 }, max_tokens = 190_000, ignore_eos = true, stream = true }) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(new { prompt = new[] { 7, 8, 9 }, max_tokens = tokens, temperature = 0, ignore_eos = true, stream = true }) };
         var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         return new StreamReader(await response.Content.ReadAsStreamAsync());
+    }
+
+    /// <summary>The text of an event; a comment or the line between two events has none.</summary>
+    private static string TextOf(string? line)
+    {
+        if (line?.StartsWith("data: ", StringComparison.Ordinal) is not true)
+            return "";
+        var body = JsonDocument.Parse(line["data: ".Length..]).RootElement;
+        Assert.True(body.TryGetProperty("choices", out var choices), line);
+        return choices[0].GetProperty("text").GetString()!;
     }
 
     private static async Task<string> LastEventAsync(StreamReader stream)
@@ -124,9 +171,9 @@ public sealed class AbsenceTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     /// <summary>Status, and the text or the error's message.</summary>
-    private static async Task<(HttpStatusCode Status, string Text)> CompleteAsync(HttpClient client)
+    private static async Task<(HttpStatusCode Status, string Text)> CompleteAsync(HttpClient client, int tokens = 20)
     {
-        using var response = await client.PostAsJsonAsync("/v1/completions", new { prompt = new[] { 7, 8, 9 }, max_tokens = 20, temperature = 0, ignore_eos = true });
+        using var response = await client.PostAsJsonAsync("/v1/completions", new { prompt = new[] { 7, 8, 9 }, max_tokens = tokens, temperature = 0, ignore_eos = true });
         var body = await response.Content.ReadFromJsonAsync<JsonElement>();
         return (response.StatusCode, response.IsSuccessStatusCode ? body.GetProperty("choices")[0].GetProperty("text").GetString()! : body.GetProperty("error").GetProperty("message").GetString()!);
     }

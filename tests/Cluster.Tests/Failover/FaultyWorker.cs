@@ -26,20 +26,31 @@ internal sealed class FaultyWorker : IAsyncDisposable
     /// <summary>What becomes of results.</summary>
     public Action<ExpertResult> Alter { get; set; } = static _ => { };
 
+    /// <summary>What becomes of what the worker says of itself.</summary>
+    public Action<DescribeResponse> Describe { get; set; } = static _ => { };
+
     /// <summary>What a call waits for before it is passed on; calls after it do not wait.</summary>
     public Func<Task> Gate { get; set; } = static () => Task.CompletedTask;
 
-    public static async Task<FaultyWorker> StartAsync(string id, string model)
+    /// <param name="listen">Where another one was before; left out: anywhere.</param>
+    /// <param name="describe">As <see cref="Describe"/>, from the first question on.</param>
+    public static async Task<FaultyWorker> StartAsync(string id, string model, string listen = "127.0.0.1:0", Action<DescribeResponse>? describe = null)
     {
         var worker = new FaultyWorker(await ExpertWorkerHost.StartAsync(new ExpertWorkerOptions { Id = id, ModelPath = model, Threads = 1 }, _ => { }, CancellationToken.None));
+        worker.Describe = describe ?? worker.Describe;
         var (services, health) = (new GrpcServices(), new HealthService());
-        services.AddUnary(ExpertMethods.Describe, (request, context) => worker._channel.UnaryAsync(ExpertMethods.Describe, request, GrpcCallOptions.Endless, context.CancellationToken));
+        services.AddUnary(ExpertMethods.Describe, async (request, context) =>
+        {
+            var said = await worker._channel.UnaryAsync(ExpertMethods.Describe, request, GrpcCallOptions.Endless, context.CancellationToken);
+            worker.Describe(said);
+            return said;
+        });
         services.AddDuplexStreaming(ExpertMethods.Process, worker.ProcessAsync);
         health.AddTo(services);
         health.Set(HealthService.WholeServer, serving: true);
         worker._server = await GrpcServer.StartAsync(services, new GrpcServerOptions
         {
-            Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
+            Listen = [listen], Calls = new ServerCallOptions { MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes },
         }, CancellationToken.None);
         return worker;
     }

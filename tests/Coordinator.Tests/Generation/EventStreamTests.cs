@@ -17,7 +17,7 @@ public class EventStreamTests
         var body = new MemoryStream();
         var events = Channel.CreateUnbounded<ChoiceEvent>();
         var context = new DefaultHttpContext { Response = { Body = body } };
-        var sending = new EventStream(context, time).SendAsync(events.Reader, static _ => [new { token = 1 }], static () => null);
+        var sending = new EventStream(context, EventStream.KeepAlive, time).SendAsync(events.Reader, static _ => [new { token = 1 }], static () => null);
         for (var i = 0; i < 2; i++)
             (await time.NextTimerAsync(TimeSpan.FromSeconds(10)))();
         await time.NextTimerAsync(TimeSpan.FromSeconds(10));

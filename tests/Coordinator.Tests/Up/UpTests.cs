@@ -27,13 +27,13 @@ public sealed class UpTests
         using var cluster = await Cluster.StartAsync("up", "--model", "demo", "--workers", "2");
         await cluster.WaitForStatusAsync(status => status.GetProperty("phase").GetString() == "ready" && status.GetProperty("workers").GetArrayLength() == 2);
         var url = cluster.Client.BaseAddress!.ToString();
-        var text = await Grok1Process.RunAsync("top", "--url", url, "--once");
+        var text = await Grok1Process.RunAsync("top", "--url", url);
         Assert.Equal(0, text.ExitCode);
         foreach (var shown in (string[])["ready", "demo (int8, fast, 4 layers x 8 experts)", "worker-0", "worker-1", "64 tiles, all held"])
             Assert.Contains(shown, text.Output);
         var json = JsonDocument.Parse((await Grok1Process.RunAsync("top", "--url", url, "--json")).Output).RootElement;
         Assert.Equal(2, json.GetProperty("workers").GetArrayLength());
-        var nobody = await Grok1Process.RunAsync("top", "--url", "http://127.0.0.1:9", "--once");
+        var nobody = await Grok1Process.RunAsync("top", "--url", "http://127.0.0.1:9");
         Assert.Equal(5, nobody.ExitCode);
     }
 

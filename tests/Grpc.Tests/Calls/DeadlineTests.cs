@@ -82,6 +82,37 @@ public abstract class DeadlineTests(Transports transports) : TransportTests(tran
         Assert.Equal(0, clock.ActiveTimers);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_handler_that_does_not_look_at_its_deadline_is_cut_off_and_its_connection_serves_on(bool afterAMessage)
+    {
+        var clock = new ManualTime();
+        var (inside, gate, ended) = (new TaskCompletionSource(), new TaskCompletionSource(), new TaskCompletionSource<Exception?>());
+        var services = new GrpcServices().AddUnary(EchoService.Echo, (request, _) => Task.FromResult(request)).AddServerStreaming(EchoService.Chat, async (request, responses, _) =>
+        {
+            if (afterAMessage)
+                await responses.WriteAsync(request, CancellationToken.None);
+            inside.SetResult();
+            await gate.Task;
+            ended.SetResult(await Record.ExceptionAsync(async () => await responses.WriteAsync(request, CancellationToken.None)));
+        });
+        await using var server = await GrpcServer.StartAsync(
+            services, On(new GrpcServerOptions { Listen = ["127.0.0.1:0"], Calls = new ServerCallOptions { TimeProvider = clock } }), CancellationToken.None);
+        using var channel = Channel($"{server.Addresses[0]}", new GrpcChannelOptions { TimeProvider = new ManualTime() });
+        using var call = channel.ServerStreaming(EchoService.Chat, [1], GrpcCallOptions.After(Minute), CancellationToken.None);
+        await inside.Task.WaitAsync(TestServer.Patience);
+        if (afterAMessage)
+            Assert.True(await call.Responses.MoveNextAsync(CancellationToken.None));
+        clock.Advance(Minute);
+        var failure = await Assert.ThrowsAsync<RpcException>(() => call.Responses.MoveNextAsync(CancellationToken.None).AsTask().WaitAsync(TestServer.Patience));
+        Assert.Equal((GrpcStatusCode.DeadlineExceeded, false), (failure.Code, ended.Task.IsCompleted));
+        Assert.Equal([2], await channel.UnaryAsync(EchoService.Echo, [2], GrpcCallOptions.Endless, CancellationToken.None));
+        gate.SetResult();
+        Assert.IsAssignableFrom<OperationCanceledException>(await ended.Task.WaitAsync(TestServer.Patience));
+        Assert.Equal([3], await channel.UnaryAsync(EchoService.Echo, [3], GrpcCallOptions.Endless, CancellationToken.None));
+    }
+
     [Fact]
     public async Task A_stalled_write_ends_at_the_deadline()
     {

@@ -1,4 +1,3 @@
-using System.Net.Security;
 using Google.Protobuf;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
@@ -76,7 +75,7 @@ public sealed class EtcdClient : IDisposable
             {
                 MoveOn(channel);
                 if (attempt == _options.Endpoints.Count)
-                    throw new MembershipException($"etcd at {Endpoints} does not answer ({fault.Status}); start it, or correct --etcd", fault);
+                    throw Silent(fault);
             }
         }
     }
@@ -102,6 +101,18 @@ public sealed class EtcdClient : IDisposable
         failed.Dispose();
     }
 
+    /// <summary>No endpoint answers; says what is known of the cause.</summary>
+    /// <param name="fault">Of the last try; null: none has failed yet.</param>
+    internal MembershipException Silent(Exception? fault)
+    {
+        if (_options.Tls.Refusal is { } refusal)
+            return new MembershipException($"etcd at {Endpoints} is not trusted: {refusal}", fault);
+        var cause = fault switch { null => "", RpcException call => $" ({call.Status})", _ => $" ({fault.Message})" };
+        var advice = !_options.Endpoints.Any(EtcdOptions.IsSecure) ? "or correct --etcd"
+            : _options.Tls.ShowsCertificate ? "correct --etcd, or give a certificate that it takes (--etcd-cert)" : "correct --etcd, or show it a certificate, if it asks for one (--etcd-cert)";
+        return new MembershipException($"etcd at {Endpoints} does not answer{cause}; start it, {advice}", fault);
+    }
+
     public void Dispose()
     {
         lock (_gate)
@@ -116,7 +127,7 @@ public sealed class EtcdClient : IDisposable
         {
             MaxReceiveMessageBytes = MaxMessageBytes,
             ConnectTimeout = _options.CallTimeout,
-            Tls = _options.Tls is { } tls ? () => tls : endpoint.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? static () => new SslClientAuthenticationOptions() : null,
+            Tls = EtcdOptions.IsSecure(endpoint) ? _options.Tls.ForConnection : null,
         });
     }
 }

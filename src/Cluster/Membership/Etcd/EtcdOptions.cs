@@ -1,4 +1,3 @@
-using System.Net.Security;
 using System.Text.RegularExpressions;
 
 namespace Grok1Cluster.Cluster.Membership.Etcd;
@@ -26,14 +25,17 @@ public sealed partial record EtcdOptions
     /// </summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>The rules of TLS, with a certificate where etcd asks for one; null: as the endpoint says, trusting what the system trusts.</summary>
-    public SslClientAuthenticationOptions? Tls { get; init; }
+    /// <summary>Whom to trust and what to show where an endpoint asks for TLS.</summary>
+    public EtcdTls Tls { get; init; } = EtcdTls.OfSystem();
 
     /// <summary>How long somebody else's key is waited for before an id counts as taken: whoever died a moment ago is gone by then.</summary>
     internal TimeSpan RefusalTime => Lease + CallTimeout;
 
     /// <summary>How long a start may take in all.</summary>
     internal TimeSpan StartLimit => StartTimeout == Timeout.InfiniteTimeSpan ? StartTimeout : StartTimeout + RefusalTime;
+
+    /// <summary>Whether an endpoint asks for TLS.</summary>
+    public static bool IsSecure(string endpoint) => endpoint.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Whether a text may be the name of a cluster or the id of a member: it becomes a part of a key.</summary>
     public static bool IsName(string text) => NamePattern().IsMatch(text);

@@ -53,8 +53,7 @@ internal sealed class EtcdSession : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            var cause = Volatile.Read(ref _fault);
-            throw new MembershipException($"etcd at {_client.Endpoints} does not answer{(cause is null ? "" : $" ({cause.Message})")}; start it, or correct --etcd", cause);
+            throw _client.Silent(Volatile.Read(ref _fault));
         }
     }
 

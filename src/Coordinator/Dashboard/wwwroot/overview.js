@@ -39,7 +39,7 @@ function coverage(status) {
   const { tiles, missing, epoch, description } = status.coverage;
   const ready = status.workers.filter(worker => worker.state === 'ready').length;
   return card('Coverage', [missing === 0 ? '100 %' : `${number(100 * (tiles - missing) / tiles, 1)} %`, missing === 0 ? 'of all tiles' : `${missing} missing`],
-    missing > 0 ? description : epoch === null ? 'experts in the coordinator' : `${ready} of ${status.workers.length} workers ready, plan epoch ${epoch}`, bar((tiles - missing) / tiles, 'coverage'), missing > 0 ? 'bad' : 'good');
+    missing > 0 ? description : epoch === null ? 'experts in the coordinator' : `${ready} of ${status.workers.length} ${status.workers.length === 1 ? 'worker' : 'workers'} ready, plan epoch ${epoch}`, bar((tiles - missing) / tiles, 'coverage'), missing > 0 ? 'bad' : 'good');
 }
 
 function kv(traffic) {

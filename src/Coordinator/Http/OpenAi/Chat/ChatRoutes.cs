@@ -29,7 +29,7 @@ internal static class ChatRoutes
         using var run = GenerationRun.Start(api.Engine, api.Model, [request.Prompt], request.Generation, request.ToEngine(api.Limits), context.RequestAborted);
         var answer = new ChatAnswer(api.Model, request);
         if (request.Generation.Stream)
-            await new EventStream(context, api.Time).SendAsync(run.Events, answer.Event, answer.LastEvent);
+            await new EventStream(context, api.KeepAlive, api.Time).SendAsync(run.Events, answer.Event, answer.LastEvent);
         else
             await context.Response.WriteAsJsonAsync(await answer.WholeAsync(run.Events.ReadAllAsync(context.RequestAborted)), ApiJson.Options, context.RequestAborted);
     }

@@ -19,7 +19,7 @@ internal static class CompletionRoutes
         using var run = GenerationRun.Start(api.Engine, api.Model, request.Prompts, request.Generation, request.ToEngine(), context.RequestAborted);
         var answer = new CompletionAnswer(api.Model, request, run.Choices);
         if (request.Generation.Stream)
-            await new EventStream(context, api.Time).SendAsync(run.Events, answer.Event, answer.LastEvent);
+            await new EventStream(context, api.KeepAlive, api.Time).SendAsync(run.Events, answer.Event, answer.LastEvent);
         else
             await context.Response.WriteAsJsonAsync(await answer.WholeAsync(run.Events.ReadAllAsync(context.RequestAborted)), ApiJson.Options, context.RequestAborted);
     }

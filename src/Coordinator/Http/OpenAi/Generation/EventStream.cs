@@ -7,7 +7,10 @@ using Microsoft.AspNetCore.Http;
 namespace Grok1Cluster.Coordinator.Http.OpenAi.Generation;
 
 /// <summary>Server-sent events as OpenAI's API has them: each a JSON value, at the end <c>[DONE]</c>; comments while nothing happens.</summary>
-internal sealed class EventStream(HttpContext context, TimeProvider time)
+/// <param name="context">The request.</param>
+/// <param name="keepAlive">How long nothing may happen before a comment is sent.</param>
+/// <param name="time">The clock.</param>
+internal sealed class EventStream(HttpContext context, TimeSpan keepAlive, TimeProvider time)
 {
     /// <summary>A connection without a byte for longer than this may be cut by what lies between.</summary>
     public static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(10);
@@ -51,7 +54,7 @@ internal sealed class EventStream(HttpContext context, TimeProvider time)
         {
             try
             {
-                return await waiting.WaitAsync(KeepAlive, time, cancel);
+                return await waiting.WaitAsync(keepAlive, time, cancel);
             }
             catch (TimeoutException) when (!waiting.IsFaulted)
             {
