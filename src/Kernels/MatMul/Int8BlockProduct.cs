@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MachineCode;
 using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
@@ -20,7 +21,9 @@ internal static unsafe partial class Int8BlockProduct
     /// <param name="stride">Elements between rows of <paramref name="y"/>.</param>
     public static void Accumulate(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
-        if (AvxVnni.IsSupported)
+        if (Avx512Vnni.IsSupported && (count > 1 || !AvxVnni.IsSupported))
+            Vnni512Product.AccumulateInt8(w, x, rows, count, y, stride);
+        else if (AvxVnni.IsSupported)
             AccumulateVnni(w, x, rows, count, y, stride);
         else if (Avx2.IsSupported && Fma.IsSupported)
             AccumulateAvx2(w, x, rows, count, y, stride);
