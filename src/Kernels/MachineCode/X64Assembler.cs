@@ -90,6 +90,8 @@ internal sealed class X64Assembler
 
     public void Mov(Gpr target, Address source) => Wide(0x8B, (int)target, source);
 
+    public void Mov(Address target, Gpr source) => Wide(0x89, (int)source, target);
+
     public void Mov(Gpr target, Gpr source) => Wide(0x8B, (int)target, (int)source);
 
     public void Mov(Gpr target, int value)

@@ -6,17 +6,30 @@ namespace Grok1Cluster.Kernels.MatMul;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Vnni512Tile
 {
-    /// <summary>Most rows of a tile: two accumulators each and eight registers to point to them.</summary>
+    /// <summary>Most rows of a tile: two accumulators each, and eight registers to point to them.</summary>
     public const int MaxRows = 8;
 
-    /// <summary>The panel's weights at the first block.</summary>
+    /// <summary>The panel's weights at the first block of the run.</summary>
     public byte* Weights;
 
-    /// <summary>[BlockCount], int8 only.</summary>
+    /// <summary>Weights that another tile or run will want, of which every step brings some lines to L1. The kernel moves it on.</summary>
+    public byte* Ahead;
+
+    /// <summary>Bytes that <see cref="Ahead"/> moves in a step.</summary>
+    public long AheadStep;
+
+    /// <summary>The blocks from the first of the run; int8 only.</summary>
     public Block* Blocks;
 
-    /// <summary>Activation blocks, one at least.</summary>
-    public long BlockCount;
+    /// <summary>First block of the run, and one past its last.</summary>
+    public long FirstBlock;
+    public long EndBlock;
+
+    /// <summary>The first block's PaddedStart.</summary>
+    public long FirstK;
+
+    /// <summary>The tile's rows.</summary>
+    public Row* Rows;
 
     /// <summary>Row 0 of the result, 32 float32.</summary>
     public float* Y;
@@ -24,16 +37,19 @@ internal unsafe struct Vnni512Tile
     /// <summary>Bytes from a row of the result to the next.</summary>
     public long YStride;
 
-    /// <summary>Bytes from a panel's result to the next panel's, int4 only.</summary>
+    /// <summary>Bytes from a panel's result to the next panel's, and <see cref="Y"/> of the panel after the last: int4 only, whose panels are one stream.</summary>
     public long PanelStride;
-
-    /// <summary><see cref="Y"/> of the panel after the last, int4 only: its panels are one stream.</summary>
     public float* YEnd;
 
-    /// <summary>Each row's activations (sbyte*), scales (float*) and sums (int*) at the first block.</summary>
-    public fixed long X[MaxRows];
-    public fixed long Scales[MaxRows];
-    public fixed long Sums[MaxRows];
+    /// <summary>A row of activations.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Row
+    {
+        /// <summary>Its values, and its scale and sum of each block.</summary>
+        public sbyte* Values;
+        public float* Scales;
+        public int* Sums;
+    }
 
     /// <summary>One activation block of int8 weights.</summary>
     [StructLayout(LayoutKind.Sequential)]

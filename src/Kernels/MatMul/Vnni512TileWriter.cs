@@ -17,13 +17,10 @@ namespace Grok1Cluster.Kernels.MatMul;
 /// </summary>
 internal sealed class Vnni512TileWriter
 {
-    /// <summary>How far ahead a tile that brings the weights to L1 asks for them.</summary>
-    private const int Int8AheadBytes = 4096, Int4AheadBytes = 16 * PanelLayout.Int4BlockBytes;
-
     private const int VectorBytes = 64, StepBytes = 2 * VectorBytes;
 
-    // rdi: the Vnni512Tile; r8 to r15: the rows' activations; r9 may not be named apart, so the rest has names.
-    private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, YRow = Rbx;
+    // r8 to r15 point to the rows' activations. Some registers serve twice, in turns.
+    private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx;
 
     // int8 has a table of blocks, int4 has several panels.
     private const Gpr Blocks = Rdx, YPanel = Rdx;
@@ -36,17 +33,15 @@ internal sealed class Vnni512TileWriter
     private readonly X64Assembler _code = new();
     private readonly int _rows;
     private readonly bool _int4;
-    private readonly bool _prefetches;
 
-    private Vnni512TileWriter(int rows, bool int4, bool prefetches) => (_rows, _int4, _prefetches) = (rows, int4, prefetches);
+    private Vnni512TileWriter(int rows, bool int4) => (_rows, _int4) = (rows, int4);
 
     /// <summary>The instructions of a kernel, a function of a <see cref="Vnni512Tile"/>* that returns nothing.</summary>
     /// <param name="rows">1 to <see cref="Vnni512Tile.MaxRows"/>.</param>
     /// <param name="int4">int4 weights, otherwise int8.</param>
-    /// <param name="prefetches">Whether it asks for weights ahead: the first tile of a run of blocks does, the others find them in L1.</param>
-    public static byte[] Write(int rows, bool int4, bool prefetches)
+    public static byte[] Write(int rows, bool int4)
     {
-        var writer = new Vnni512TileWriter(rows, int4, prefetches);
+        var writer = new Vnni512TileWriter(rows, int4);
         writer.WriteFunction();
         return writer._code.Code.ToArray();
     }
@@ -83,16 +78,18 @@ internal sealed class Vnni512TileWriter
 
     private void WritePanel()
     {
+        _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
         for (var row = 0; row < _rows; row++)
-            _code.Mov(X(row), Field(nameof(Vnni512Tile.X), row));
-        _code.Mov(K, 0);
-        _code.Mov(BlockIndex, 0);
+            _code.Mov(X(row), RowField(nameof(Vnni512Tile.Row.Values), row));
+        _code.Mov(K, Field(nameof(Vnni512Tile.FirstK)));
+        _code.Mov(BlockIndex, Field(nameof(Vnni512Tile.FirstBlock)));
         var block = _code.Here;
         WriteStart();
         var step = _code.Here;
-        if (_prefetches)
-            for (var line = 0; line < 2; line++)
-                _code.Prefetcht0(Address.At(Weights, (_int4 ? Int4AheadBytes : Int8AheadBytes) + line * VectorBytes));
+        // An int4 block brings its scales along: 144 bytes a step.
+        for (var line = 0; line < (_int4 ? 3 : 2); line++)
+            _code.Prefetcht0(Address.At(Ahead, line * VectorBytes));
+        _code.Add(Ahead, Field(nameof(Vnni512Tile.AheadStep)));
         if (_int4)
             WriteInt4Step();
         else
@@ -100,9 +97,10 @@ internal sealed class Vnni512TileWriter
         _code.Add(Weights, StepBytes);
         _code.Cmp(K, BlockEnd);
         _code.Jl(step);
+        _code.Mov(Field(nameof(Vnni512Tile.Ahead)), Ahead);
         WriteFinish();
         _code.Add(BlockIndex, 1);
-        _code.Cmp(BlockIndex, Field(nameof(Vnni512Tile.BlockCount)));
+        _code.Cmp(BlockIndex, Field(nameof(Vnni512Tile.EndBlock)));
         _code.Jl(block);
     }
 
@@ -111,7 +109,8 @@ internal sealed class Vnni512TileWriter
     {
         for (var row = 0; row < _rows; row++)
         {
-            _code.Mov(Pointer, Field(nameof(Vnni512Tile.Sums), row));
+            _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
+            _code.Mov(Pointer, RowField(nameof(Vnni512Tile.Row.Sums), row));
             _code.Vpbroadcastd(Sum(row, 0), Element(Pointer));
             _code.Vpslld(Sum(row, 0), Sum(row, 0), (byte)int.Log2(_int4 ? PanelLayout.Int4Offset : PanelLayout.Offset));
             _code.Vpsubd(Sum(row, 0), Zero, Sum(row, 0));
@@ -122,6 +121,7 @@ internal sealed class Vnni512TileWriter
         else
             _code.Mov(BlockEnd, Address.At(Blocks));
         _code.Add(BlockEnd, K);
+        _code.Mov(Ahead, Field(nameof(Vnni512Tile.Ahead)));
     }
 
     private void WriteInt8Step()
@@ -179,7 +179,8 @@ internal sealed class Vnni512TileWriter
         }
         for (var row = 0; row < _rows; row++)
         {
-            _code.Mov(Pointer, Field(nameof(Vnni512Tile.Scales), row));
+            _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
+            _code.Mov(Pointer, RowField(nameof(Vnni512Tile.Row.Scales), row));
             _code.Vpbroadcastd(Scale, Element(Pointer));
             for (var half = 0; half < 2; half++)
             {
@@ -201,5 +202,9 @@ internal sealed class Vnni512TileWriter
     /// <summary>A row's 32-bit value of the current block.</summary>
     private static Address Element(Gpr values) => Address.At(values, BlockIndex) with { Scale = 4 };
 
-    private static Address Field(string name, int row = 0) => Address.At(Tile, (int)Marshal.OffsetOf<Vnni512Tile>(name) + row * sizeof(long));
+    private static Address Field(string name) => Address.At(Tile, (int)Marshal.OffsetOf<Vnni512Tile>(name));
+
+    /// <summary>A field of a row, where <see cref="Pointer"/> points to the rows.</summary>
+    private static Address RowField(string name, int row) =>
+        Address.At(Pointer, row * Marshal.SizeOf<Vnni512Tile.Row>() + (int)Marshal.OffsetOf<Vnni512Tile.Row>(name));
 }
