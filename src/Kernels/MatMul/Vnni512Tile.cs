@@ -31,15 +31,20 @@ internal unsafe struct Vnni512Tile
     /// <summary>The tile's rows.</summary>
     public Row* Rows;
 
-    /// <summary>Row 0 of the result, 32 float32.</summary>
+    /// <summary>Row 0 of the panel's result, 32 float32. The kernel moves it on.</summary>
     public float* Y;
 
     /// <summary>Bytes from a row of the result to the next.</summary>
     public long YStride;
 
-    /// <summary>Bytes from a panel's result to the next panel's, and <see cref="Y"/> of the panel after the last: int4 only, whose panels are one stream.</summary>
+    /// <summary>Bytes from a panel's result to the next panel's; panels follow each other in memory.</summary>
     public long PanelStride;
+
+    /// <summary><see cref="Y"/> of the panel after the last.</summary>
     public float* YEnd;
+
+    /// <summary>What is added to each block's <see cref="Block.Scales"/>, in bytes, for the panel; int8 only. The kernel moves it on.</summary>
+    public long PanelScales;
 
     /// <summary>A row of activations.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -58,7 +63,7 @@ internal unsafe struct Vnni512Tile
         /// <summary>Its PaddedLength.</summary>
         public long Length;
 
-        /// <summary>bfloat16 scales of the panel's 32 columns.</summary>
+        /// <summary>bfloat16 scales of 32 columns.</summary>
         public ushort* Scales;
     }
 }

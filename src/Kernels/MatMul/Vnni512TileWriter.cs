@@ -20,10 +20,7 @@ internal sealed class Vnni512TileWriter
     private const int VectorBytes = 64, StepBytes = 2 * VectorBytes;
 
     // r8 to r15 point to the rows' activations. Some registers serve twice, in turns.
-    private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx;
-
-    // int8 has a table of blocks, int4 has several panels.
-    private const Gpr Blocks = Rdx, YPanel = Rdx;
+    private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx, Blocks = Rdx;
 
     // zmm0 to zmm15 are the sums: two a row.
     private const int Low = 16, High = 18, Broadcast = 20, BroadcastHigh = 21, WeightScales = 22, Scale = 24, Product = 25, Mask = 30, Zero = 31;
@@ -53,23 +50,23 @@ internal sealed class Vnni512TileWriter
         _code.Vpxord(Zero, Zero, Zero);
         if (_int4)
         {
-            _code.Mov(Rax, 0x0F0F0F0F);
-            _code.Vpbroadcastd(Mask, Rax);
-            _code.Mov(YPanel, Field(nameof(Vnni512Tile.Y)));
-        }
-        else
-        {
-            _code.Mov(Blocks, Field(nameof(Vnni512Tile.Blocks)));
+            _code.Mov(Pointer, 0x0F0F0F0F);
+            _code.Vpbroadcastd(Mask, Pointer);
         }
         _code.Mov(Weights, Field(nameof(Vnni512Tile.Weights)));
         var panel = _code.Here;
         WritePanel();
-        if (_int4)
+        if (!_int4)
         {
-            _code.Add(YPanel, Field(nameof(Vnni512Tile.PanelStride)));
-            _code.Cmp(YPanel, Field(nameof(Vnni512Tile.YEnd)));
-            _code.Jl(panel);
+            _code.Mov(Pointer, Field(nameof(Vnni512Tile.PanelScales)));
+            _code.Add(Pointer, PanelLayout.Columns * sizeof(ushort));
+            _code.Mov(Field(nameof(Vnni512Tile.PanelScales)), Pointer);
         }
+        _code.Mov(Pointer, Field(nameof(Vnni512Tile.Y)));
+        _code.Add(Pointer, Field(nameof(Vnni512Tile.PanelStride)));
+        _code.Mov(Field(nameof(Vnni512Tile.Y)), Pointer);
+        _code.Cmp(Pointer, Field(nameof(Vnni512Tile.YEnd)));
+        _code.Jl(panel);
         _code.Vzeroupper();
         foreach (var register in Saved.Reverse())
             _code.Pop(register);
@@ -81,6 +78,8 @@ internal sealed class Vnni512TileWriter
         _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
         for (var row = 0; row < _rows; row++)
             _code.Mov(X(row), RowField(nameof(Vnni512Tile.Row.Values), row));
+        if (!_int4)
+            _code.Mov(Blocks, Field(nameof(Vnni512Tile.Blocks)));
         _code.Mov(K, Field(nameof(Vnni512Tile.FirstK)));
         _code.Mov(BlockIndex, Field(nameof(Vnni512Tile.FirstBlock)));
         var block = _code.Here;
@@ -161,22 +160,20 @@ internal sealed class Vnni512TileWriter
     {
         var scales = _int4 ? Weights : Pointer;
         if (!_int4)
+        {
             _code.Mov(Pointer, Address.At(Blocks, (int)Marshal.OffsetOf<Vnni512Tile.Block>(nameof(Vnni512Tile.Block.Scales))));
+            _code.Add(Pointer, Field(nameof(Vnni512Tile.PanelScales)));
+        }
         for (var half = 0; half < 2; half++)
         {
             _code.Vpmovzxwd(WeightScales + half, Address.At(scales, half * VectorBytes / 2));
             _code.Vpslld(WeightScales + half, WeightScales + half, 16);
         }
         if (_int4)
-        {
             _code.Add(Weights, PanelLayout.Columns * sizeof(ushort));
-            _code.Mov(YRow, YPanel);
-        }
         else
-        {
             _code.Add(Blocks, Marshal.SizeOf<Vnni512Tile.Block>());
-            _code.Mov(YRow, Field(nameof(Vnni512Tile.Y)));
-        }
+        _code.Mov(YRow, Field(nameof(Vnni512Tile.Y)));
         for (var row = 0; row < _rows; row++)
         {
             _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
