@@ -2,33 +2,37 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Grok1Cluster.Kernels.MachineCode;
 using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Kernels.Diagnostics;
 
 /// <summary>
-/// The most int8 operations (a multiplication and an addition are two) that the threads of a pool do together with 256-bit
-/// AVX-VNNI, everything in registers: the roof over prefilling.
+/// The most int8 operations (a multiplication and an addition are two) that the threads of a pool do together, everything in
+/// registers: the roof over prefilling. With AVX512-VNNI where the products use it, else with AVX-VNNI.
 /// </summary>
-public sealed class Int8Peak : IComputeJob
+public sealed unsafe class Int8Peak : IComputeJob
 {
     private const int Chains = 12;
     private const int Rounds = 50_000;
-    private const long OperationsPerPart = (long)Rounds * Chains * 32 * 2;
+    private static readonly delegate* unmanaged[SuppressGCTransition]<void> Wide = Avx512Vnni.IsSupported ? (delegate* unmanaged[SuppressGCTransition]<void>)ExecutableCode.Make(WriteWide()) : null;
+
     private readonly ComputePool _pool;
+    private readonly bool _wide;
     private readonly int[] _results;
 
     /// <param name="pool">The threads that compute.</param>
-    /// <exception cref="PlatformNotSupportedException">The processor has no AVX-VNNI.</exception>
-    public Int8Peak(ComputePool pool)
+    /// <param name="of256Bits">Whether to use vectors of 256 bits where there are longer ones.</param>
+    /// <exception cref="PlatformNotSupportedException">The processor has neither AVX512-VNNI nor AVX-VNNI.</exception>
+    public Int8Peak(ComputePool pool, bool of256Bits = false)
     {
-        if (!IsSupported)
-            throw new PlatformNotSupportedException("the int8 peak is that of AVX-VNNI, which this processor does not have");
-        _pool = pool;
+        if (of256Bits ? !AvxVnni.IsSupported : !IsSupported)
+            throw new PlatformNotSupportedException("the int8 peak is that of AVX512-VNNI or AVX-VNNI, which this processor does not have");
+        (_pool, _wide) = (pool, Wide is not null && !of256Bits);
         _results = new int[pool.Threads * 4];
     }
 
-    public static bool IsSupported => AvxVnni.IsSupported;
+    public static bool IsSupported => AvxVnni.IsSupported || Avx512Vnni.IsSupported;
 
     /// <summary>Runs for a few hundred microseconds a thread.</summary>
     /// <returns>10^9 operations a second.</returns>
@@ -36,10 +40,36 @@ public sealed class Int8Peak : IComputeJob
     {
         var start = Stopwatch.GetTimestamp();
         _pool.Run(this, _results.Length);
-        return _results.Length * OperationsPerPart / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
+        return _results.Length * (long)Rounds * Chains * (_wide ? 64 : 32) * 2 / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
     }
 
-    void IComputeJob.Execute(int part) => _results[part] = Chain(Vector256.Create((byte)part), Vector256.Create((sbyte)(part + 1)));
+    void IComputeJob.Execute(int part)
+    {
+        if (_wide)
+            Wide();
+        else
+            _results[part] = Chain(Vector256.Create((byte)part), Vector256.Create((sbyte)(part + 1)));
+    }
+
+    /// <summary>The same chains of 512 bits.</summary>
+    private static byte[] WriteWide()
+    {
+        const int Factor = Chains;
+        var code = new X64Assembler();
+        for (var register = 0; register <= Factor; register++)
+            code.Vpxord(register, register, register);
+        code.Mov(Gpr.Rax, 0);
+        var round = code.Here;
+        for (var chain = 0; chain < Chains; chain++)
+            code.Vpdpbusd(chain, Factor, Factor);
+        code.Add(Gpr.Rax, 1);
+        code.Mov(Gpr.Rcx, Rounds);
+        code.Cmp(Gpr.Rax, Gpr.Rcx);
+        code.Jl(round);
+        code.Vzeroupper();
+        code.Ret();
+        return code.Code.ToArray();
+    }
 
     /// <summary>Twelve chains that do not wait for each other, more than latency times rate.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

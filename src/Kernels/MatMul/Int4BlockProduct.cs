@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MachineCode;
 using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
@@ -15,7 +16,9 @@ internal static unsafe partial class Int4BlockProduct
     /// <summary>As <see cref="Int8BlockProduct.Accumulate"/>, for int4 weights.</summary>
     public static void Accumulate(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
-        if (AvxVnni.IsSupported)
+        if (Avx512Vnni.IsSupported)
+            Vnni512Product.AccumulateInt4(w, 1, x, rows, count, y, stride, 0);
+        else if (AvxVnni.IsSupported)
             AccumulateVnni(w, x, rows, count, y, stride);
         else if (Avx2.IsSupported && Fma.IsSupported)
             AccumulateAvx2(w, x, rows, count, y, stride);
@@ -23,13 +26,15 @@ internal static unsafe partial class Int4BlockProduct
             AccumulateVector128(w, x, rows, count, y, stride);
     }
 
-    /// <summary>One row over panels that follow each other in memory; false where no path does better than panel by panel.</summary>
-    public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int row, float* y, long panelStride)
+    /// <summary>Panels that follow each other in memory; false where no path does better than panel by panel.</summary>
+    public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
-        if (AvxVnni.IsSupported)
-            OneRow<VnniDot>(w, panels, x, row, y, panelStride);
-        else if (Avx2.IsSupported && Fma.IsSupported)
-            OneRow<Avx2Dot>(w, panels, x, row, y, panelStride);
+        if (Avx512Vnni.IsSupported)
+            Vnni512Product.AccumulateInt4(w, panels, x, rows, count, y, stride, panelStride);
+        else if (AvxVnni.IsSupported && count == 1)
+            OneRow<VnniDot>(w, panels, x, rows[0], y, panelStride);
+        else if (Avx2.IsSupported && Fma.IsSupported && count == 1)
+            OneRow<Avx2Dot>(w, panels, x, rows[0], y, panelStride);
         else
             return false;
         return true;

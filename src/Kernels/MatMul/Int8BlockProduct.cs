@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MachineCode;
 using Grok1Cluster.Kernels.Numerics;
 
 namespace Grok1Cluster.Kernels.MatMul;
@@ -20,7 +21,9 @@ internal static unsafe partial class Int8BlockProduct
     /// <param name="stride">Elements between rows of <paramref name="y"/>.</param>
     public static void Accumulate(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
-        if (AvxVnni.IsSupported)
+        if (Avx512Vnni.IsSupported && (count > 1 || !AvxVnni.IsSupported))
+            Vnni512Product.AccumulateInt8(w, 1, x, rows, count, y, stride, 0);
+        else if (AvxVnni.IsSupported)
             AccumulateVnni(w, x, rows, count, y, stride);
         else if (Avx2.IsSupported && Fma.IsSupported)
             AccumulateAvx2(w, x, rows, count, y, stride);
@@ -28,12 +31,15 @@ internal static unsafe partial class Int8BlockProduct
             AccumulateVector128(w, x, rows, count, y, stride);
     }
 
-    /// <summary>One row over panels that follow each other in memory; false where no path does better than panel by panel.</summary>
-    public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int row, float* y, long panelStride)
+    /// <summary>Panels that follow each other in memory; false where no path does better than panel by panel.</summary>
+    public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
-        if (!AvxVnni.IsSupported)
+        if (Avx512Vnni.IsSupported && (count > 1 || !AvxVnni.IsSupported))
+            Vnni512Product.AccumulateInt8(w, panels, x, rows, count, y, stride, panelStride);
+        else if (AvxVnni.IsSupported && count == 1)
+            OneRowVnni(w, panels, x, rows[0], y, panelStride);
+        else
             return false;
-        OneRowVnni(w, panels, x, row, y, panelStride);
         return true;
     }
 

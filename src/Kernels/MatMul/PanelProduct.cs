@@ -40,8 +40,8 @@ public static unsafe class PanelProduct
     }
 
     /// <summary>
-    /// As <see cref="Accumulate"/> for panels that follow each other, in memory and in their scales: one row, which is bound
-    /// by reading the weights, takes them as one stream.
+    /// As <see cref="Accumulate"/> for panels that follow each other, in memory and in their scales: few rows, which are bound
+    /// by reading the weights, take them as one stream.
     /// </summary>
     /// <param name="format">Of the weights.</param>
     /// <param name="w">The first panel.</param>
@@ -56,10 +56,12 @@ public static unsafe class PanelProduct
     /// <exception cref="ArgumentException">Quantised activations meet float weights.</exception>
     public static void AccumulateStrip(WeightFormat format, in PanelOperands w, int panels, long panelBytes, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
-        if (count == 1 && x.Format == ActivationFormat.Int8Blocks && format switch
+        if (count == 0 || w.FirstBlock == w.EndBlock)
+            return;
+        if (x.Format == ActivationFormat.Int8Blocks && format switch
             {
-                WeightFormat.Int8 => Int8BlockProduct.TryAccumulateStrip(w, panels, x, rows[0], y, panelStride),
-                WeightFormat.Int4 => Int4BlockProduct.TryAccumulateStrip(w, panels, x, rows[0], y, panelStride),
+                WeightFormat.Int8 => Int8BlockProduct.TryAccumulateStrip(w, panels, x, rows, count, y, stride, panelStride),
+                WeightFormat.Int4 => Int4BlockProduct.TryAccumulateStrip(w, panels, x, rows, count, y, stride, panelStride),
                 _ => false,
             })
             return;

@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MachineCode;
 using Grok1Cluster.Kernels.MatMul;
 
 namespace Grok1Cluster.Kernels.Tests.MatMul;
@@ -24,6 +25,7 @@ internal static unsafe class ProductPaths
         ("Vector128", Int8BlockProduct.AccumulateVector128),
         .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", Int8BlockProduct.AccumulateAvx2),
         .. Only(AvxVnni.IsSupported, "AVX-VNNI", Int8BlockProduct.AccumulateVnni),
+        .. Only(Avx512Vnni.IsSupported, "AVX512-VNNI", (in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) => Vnni512Product.AccumulateInt8(w, 1, x, rows, count, y, stride, 0)),
     ]);
 
     public static readonly Product Int4Blocks = new("int4 x int8 blocks", WeightFormat.Int4, ActivationFormat.Int8Blocks, Int4BlockProduct.AccumulateScalar,
@@ -32,6 +34,7 @@ internal static unsafe class ProductPaths
         ("Vector128", Int4BlockProduct.AccumulateVector128),
         .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", Int4BlockProduct.AccumulateAvx2),
         .. Only(AvxVnni.IsSupported, "AVX-VNNI", Int4BlockProduct.AccumulateVnni),
+        .. Only(Avx512Vnni.IsSupported, "AVX512-VNNI", (in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) => Vnni512Product.AccumulateInt4(w, 1, x, rows, count, y, stride, 0)),
     ]);
 
     public static readonly Product[] All =

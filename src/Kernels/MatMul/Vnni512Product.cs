@@ -1,0 +1,113 @@
+using System.Runtime.CompilerServices;
+using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Kernels.MachineCode;
+
+namespace Grok1Cluster.Kernels.MatMul;
+
+/// <summary>
+/// The fast products with 512-bit AVX512-VNNI, where <see cref="Avx512Vnni.IsSupported"/>: tiles of up to eight rows, of
+/// nearly equal size. Several tiles share a run of blocks, whose weights stay in L1 while each tile brings its part of the next
+/// run there, so that memory is read evenly; a single tile takes its panels in one go.
+/// </summary>
+internal static unsafe class Vnni512Product
+{
+    /// <summary>Rows whose tiles share a run of blocks; more take the panel again, from L2.</summary>
+    private const int MaxRows = 128;
+
+    /// <summary>Most blocks in one go.</summary>
+    private const int MaxBlocks = 256;
+
+    private static readonly Kernels Int8 = new(int4: false), Int4 = new(int4: true);
+
+    /// <summary>As <see cref="Int8BlockProduct.TryAccumulateStrip"/>.</summary>
+    public static void AccumulateInt8(in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride) =>
+        Accumulate(Int8, w, panels, x, rows, count, y, stride, panelStride);
+
+    /// <summary>As <see cref="Int4BlockProduct.TryAccumulateStrip"/>.</summary>
+    public static void AccumulateInt4(in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride) =>
+        Accumulate(Int4, w, panels, x, rows, count, y, stride, panelStride);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [SkipLocalsInit]
+    private static void Accumulate(Kernels kernels, in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    {
+        var table = stackalloc Vnni512Tile.Row[MaxRows];
+        var blocks = stackalloc Vnni512Tile.Block[MaxBlocks];
+        for (var done = 0; done < count; done += MaxRows, rows += MaxRows, y += MaxRows * stride)
+        {
+            var together = Math.Min(count - done, MaxRows);
+            FillRows(table, x, rows, together);
+            var tile = new Vnni512Tile { Weights = w.Weights, Blocks = blocks, YStride = stride * sizeof(float), PanelStride = panelStride * sizeof(float) };
+            var single = together <= Vnni512Tile.MaxRows;
+            var most = single ? MaxBlocks : kernels.RunBlocks;
+            var panelsAtOnce = single && w.EndBlock - w.FirstBlock <= most ? panels : 1;
+            for (var panel = 0; panel < panels; panel += panelsAtOnce)
+                for (var first = w.FirstBlock; first < w.EndBlock; first += most)
+                {
+                    var end = Math.Min(first + most, w.EndBlock);
+                    if (!kernels.Int4)
+                        for (var b = first; b < end; b++)
+                            blocks[b - first] = new Vnni512Tile.Block { Length = w.Blocks[b].PaddedLength, Scales = w.Scales + (long)(w.Blocks[b].Group - w.FirstGroup) * w.ScaleStride };
+                    (tile.FirstBlock, tile.EndBlock, tile.FirstK) = (first, end, w.Blocks[first].PaddedStart);
+                    var bytes = (w.Blocks[end - 1].PaddedStart + w.Blocks[end - 1].PaddedLength - tile.FirstK) / kernels.StepRows * kernels.StepBytes;
+                    RunTiles(kernels, &tile, bytes, panel, panelsAtOnce, table, together, y + panel * panelStride, stride);
+                    tile.Weights += bytes;
+                }
+        }
+    }
+
+    /// <summary>All rows over one run of blocks.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RunTiles(Kernels kernels, Vnni512Tile* tile, long bytes, int panel, int panels, Vnni512Tile.Row* rows, int count, float* y, long stride)
+    {
+        var tiles = (count + Vnni512Tile.MaxRows - 1) / Vnni512Tile.MaxRows;
+        tile->AheadStep = kernels.StepBytes / tiles;
+        for (int t = 0, first = 0; t < tiles; t++)
+        {
+            var height = (count - first + tiles - t - 1) / (tiles - t);
+            tile->Ahead = tile->Weights + (tiles == 1 ? kernels.AheadBytes : bytes + bytes * t / tiles);
+            tile->Rows = rows + first;
+            tile->Y = y + first * stride;
+            tile->YEnd = (float*)((byte*)tile->Y + panels * tile->PanelStride);
+            tile->PanelScales = panel * PanelLayout.Columns * sizeof(ushort);
+            kernels.OfRows[height](tile);
+            first += height;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FillRows(Vnni512Tile.Row* table, Activations x, int* rows, int count)
+    {
+        long paddedLength = x.Axis.PaddedLength, blockCount = x.Axis.BlockCount;
+        for (var i = 0; i < count; i++)
+            table[i] = new Vnni512Tile.Row { Values = x.Values + rows[i] * paddedLength, Scales = x.Scales + rows[i] * blockCount, Sums = x.Sums + rows[i] * blockCount };
+    }
+
+    /// <summary>The kernels of a weight format.</summary>
+    private sealed class Kernels
+    {
+        public Kernels(bool int4)
+        {
+            Int4 = int4;
+            for (var rows = 1; rows <= Vnni512Tile.MaxRows; rows++)
+                OfRows[rows] = (delegate* unmanaged[SuppressGCTransition]<Vnni512Tile*, void>)ExecutableCode.Make(Vnni512TileWriter.Write(rows, int4));
+        }
+
+        public bool Int4 { get; }
+
+        /// <summary>By the number of rows.</summary>
+        public delegate* unmanaged[SuppressGCTransition]<Vnni512Tile*, void>[] OfRows { get; } = new delegate* unmanaged[SuppressGCTransition]<Vnni512Tile*, void>[Vnni512Tile.MaxRows + 1];
+
+        /// <summary>Blocks that several tiles share: 16 KiB of int8 weights, 9 KiB of int4.</summary>
+        public int RunBlocks => Int4 ? 16 : 4;
+
+        /// <summary>Rows of K that a step takes.</summary>
+        public int StepRows => Int4 ? 8 : 4;
+
+        /// <summary>Bytes of weights that a step takes; of int4 with a quarter of a block's scales.</summary>
+        public int StepBytes => Int4 ? PanelLayout.Int4BlockBytes / 4 : 4 * PanelLayout.Columns;
+
+        /// <summary>How far ahead a single tile asks for weights.</summary>
+        public int AheadBytes => Int4 ? 16 * PanelLayout.Int4BlockBytes : 4096;
+    }
+}

@@ -1,0 +1,69 @@
+using System.Runtime.InteropServices;
+
+namespace Grok1Cluster.Kernels.MatMul;
+
+/// <summary>What a kernel of <see cref="Vnni512TileWriter"/> computes. Its layout is known to the code.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct Vnni512Tile
+{
+    /// <summary>Most rows of a tile: two accumulators each, and eight registers to point to them.</summary>
+    public const int MaxRows = 8;
+
+    /// <summary>The panel's weights at the first block of the run.</summary>
+    public byte* Weights;
+
+    /// <summary>Weights that another tile or run will want, of which every step brings some lines to L1. The kernel moves it on.</summary>
+    public byte* Ahead;
+
+    /// <summary>Bytes that <see cref="Ahead"/> moves in a step.</summary>
+    public long AheadStep;
+
+    /// <summary>The blocks from the first of the run; int8 only.</summary>
+    public Block* Blocks;
+
+    /// <summary>First block of the run, and one past its last.</summary>
+    public long FirstBlock;
+    public long EndBlock;
+
+    /// <summary>The first block's PaddedStart.</summary>
+    public long FirstK;
+
+    /// <summary>The tile's rows.</summary>
+    public Row* Rows;
+
+    /// <summary>Row 0 of the panel's result, 32 float32. The kernel moves it on.</summary>
+    public float* Y;
+
+    /// <summary>Bytes from a row of the result to the next.</summary>
+    public long YStride;
+
+    /// <summary>Bytes from a panel's result to the next panel's; panels follow each other in memory.</summary>
+    public long PanelStride;
+
+    /// <summary><see cref="Y"/> of the panel after the last.</summary>
+    public float* YEnd;
+
+    /// <summary>What is added to each block's <see cref="Block.Scales"/>, in bytes, for the panel; int8 only. The kernel moves it on.</summary>
+    public long PanelScales;
+
+    /// <summary>A row of activations.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Row
+    {
+        /// <summary>Its values, and its scale and sum of each block.</summary>
+        public sbyte* Values;
+        public float* Scales;
+        public int* Sums;
+    }
+
+    /// <summary>One activation block of int8 weights.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Block
+    {
+        /// <summary>Its PaddedLength.</summary>
+        public long Length;
+
+        /// <summary>bfloat16 scales of 32 columns.</summary>
+        public ushort* Scales;
+    }
+}
