@@ -146,7 +146,7 @@ public sealed class ClusterSession : IAsyncDisposable
             _times = Times = new DispatchTimes(Cluster.Dispatcher);
         }
         Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision) { Depth = Depth });
-        KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
+        KvPool = Own(new KvBlockPool(attention, kvBlocks));
     }
 
     /// <summary>Workers that were started here share the cores with the coordinator: nothing runs beside them.</summary>
