@@ -11,6 +11,9 @@ namespace Grok1Cluster.Kernels.Cuda.Dense;
 /// </summary>
 public sealed class DenseKernels : IDisposable
 {
+    /// <summary>Rows up to which a product reads its weights once, at memory speed.</summary>
+    public const int MostStreamed = StreamKernel.MostTokens;
+
     private const int Warp = 32, RowThreads = 8 * Warp, ExactRows = 8;
 
     private readonly List<IKernelModule> _modules = [];
@@ -50,7 +53,7 @@ public sealed class DenseKernels : IDisposable
         var panels = product.Columns / PanelLayout.Columns;
         if (exact)
             stream.Launch(_exact, new Grid(panels, Parts(product.Rows, ExactRows)), Warp, 0, product);
-        else if (product.Rows <= StreamKernel.MostTokens)
+        else if (product.Rows <= MostStreamed)
         {
             var kernel = _streams[StreamKernel.IndexFor(product.Rows)];
             stream.Launch(kernel.Kernel, new Grid(Parts(2 * panels, StreamKernel.Warps)), StreamKernel.Threads, kernel.Shared, product);
