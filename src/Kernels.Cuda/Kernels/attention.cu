@@ -223,6 +223,9 @@ template <int FORMAT, int QUERIES>
 __device__ __forceinline__ void attend(const Attention& p)
 {
     const AttentionTile tile = p.tiles[blockIdx.x];
+    // Grids may be larger than the work.
+    if (tile.queries == 0)
+        return;
     float* queries = (float*)GROK1_SHARED;
     float* scores = queries + QUERIES * p.shape.head_dim;
     float* sums = scores + WARPS * QUERIES * WARP;

@@ -8,7 +8,7 @@
 // Where a row stands.
 struct RowPlace
 {
-    u8* block;    // of its KV block, all layers
+    u8* block;    // of its KV block, all layers; null: grids may be larger than the work
     int position; // in its sequence
     int unused;
 };
@@ -69,6 +69,8 @@ __device__ __forceinline__ void kv_store(const KvStore& p)
     if (unit >= p.shape.query_heads + 2 * p.shape.kv_heads)
         return;
     const RowPlace place = p.places[blockIdx.y];
+    if (place.block == 0)
+        return;
     float* row = p.rows + (i64)blockIdx.y * p.stride;
     const float* cosines = p.cosines + (i64)place.position * half;
     const float* sines = p.sines + (i64)place.position * half;

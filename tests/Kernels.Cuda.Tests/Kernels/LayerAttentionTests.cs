@@ -49,6 +49,23 @@ public sealed class LayerAttentionTests
         lab.Step((1, 12));
     }
 
+    [EmulatedFact]
+    public void Steps_of_one_size_share_a_recorded_graph_of_each_layer()
+    {
+        using var lab = new AttentionLab(Models[0], exact: false, KvFormat.Bf16);
+        lab.Step((0, 1), (1, 1), (2, 1));
+        Assert.Equal(2, lab.Device.Captures);
+        for (var repeat = 0; repeat < 3; repeat++)
+            lab.Step([.. Enumerable.Range(0, 3 + repeat % 2).Select(sequence => (sequence, 1))]);
+        Assert.Equal(2, lab.Device.Captures);
+        lab.Step((0, 1), (1, 1));
+        Assert.Equal(4, lab.Device.Captures);
+        // A buffer that grows moves, and what was recorded is recorded again.
+        lab.Step((4, 40));
+        lab.Step((0, 1), (1, 1));
+        Assert.Equal(6, lab.Device.Captures);
+    }
+
     private static Grok1Config Model(int embeddingDim, int queryHeads, int kvHeads, int headDim, int layers = 1) => new()
     {
         EmbeddingDim = embeddingDim, FeedForwardDim = 32, LayerCount = layers, QueryHeadCount = queryHeads, KeyValueHeadCount = kvHeads, HeadDim = headDim,

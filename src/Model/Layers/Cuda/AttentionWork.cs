@@ -32,9 +32,12 @@ internal sealed class AttentionWork
         _tiles.Clear();
         _merges.Clear();
         Partials = 0;
-        foreach (var run in batch.Runs)
+        for (var index = 0; index < batch.Runs.Count; index++)
+        {
+            var run = batch.Runs[index];
             for (var first = 0; first < run.Rows * group; first += tileQueries)
                 Add(run, first, Math.Min(tileQueries, run.Rows * group - first), group);
+        }
     }
 
     private void Add(SequenceRun run, int first, int queries, int group)
