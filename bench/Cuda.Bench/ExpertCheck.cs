@@ -33,22 +33,16 @@ internal static unsafe class ExpertCheck
                     resident.Load(null, CancellationToken.None);
                     using var gpu = new CudaExpertFeedForward(resident, new CpuExpertFeedForward(pool, experts.Store.ExpertLayout, activations), activations);
                     using var cpu = new CpuExpertFeedForward(pool, experts.Store.ExpertLayout, activations);
-                    var (worst, differing, total) = (0.0, 0L, 0L);
+                    var difference = new Difference();
                     foreach (var rows in Batches)
                         for (var repeat = 0; repeat < 2; repeat++)
-                        {
-                            var (error, different, values) = Compare(experts, gpu, cpu, activations, rows);
-                            (worst, differing, total) = (Math.Max(worst, error), differing + different, total + values);
-                        }
-                    var passed = worst <= Tolerance;
-                    good &= passed;
-                    Console.WriteLine($"{(passed ? differing == 0 ? "same bits" : "rounding " : "WRONG    ")} {weights} weights, {activations} activations, {embedding} x {feedForward}: "
-                        + $"{differing} of {total} values differ, largest error {worst:E1} of the RMS");
+                            Compare(difference, experts, gpu, cpu, activations, rows);
+                    good &= difference.Report($"{weights} weights, {activations} activations, {embedding} x {feedForward}", Tolerance);
                 }
         return good;
     }
 
-    private static (double Error, long Different, long Values) Compare(RandomExperts experts, IExpertFeedForward gpu, IExpertFeedForward cpu, ActivationFormat format, int rowCount)
+    private static void Compare(Difference difference, RandomExperts experts, IExpertFeedForward gpu, IExpertFeedForward cpu, ActivationFormat format, int rowCount)
     {
         using var x = experts.Rows(rowCount, format, rowCount);
         var (rows, gates, work) = (new List<int>(), new List<float>(), new List<TileWork>());
@@ -70,16 +64,6 @@ internal static unsafe class ExpertCheck
             cpu.Accumulate([.. work], x, [.. rows], [.. gates], e);
             gpu.Accumulate([.. work], x, [.. rows], [.. gates], a);
         }
-        var rms = Math.Sqrt(expected.Average(value => (double)value * value));
-        var (worst, different) = (0.0, 0L);
-        for (var i = 0; i < expected.Length; i++)
-        {
-            if (BitConverter.SingleToInt32Bits(expected[i]) != BitConverter.SingleToInt32Bits(actual[i]))
-                different++;
-            var error = Math.Abs((double)expected[i] - actual[i]) / rms;
-            // NaN compares with nothing and must not pass.
-            worst = error <= worst ? worst : double.IsNaN(error) ? double.PositiveInfinity : error;
-        }
-        return (worst, different, expected.Length);
+        difference.Add(expected, actual);
     }
 }

@@ -191,6 +191,7 @@ public sealed class InferenceEngine : IDisposable
             // What a step had computed is lost with it, for every sequence that was in it.
             foreach (var sequence in step.ToArray())
                 End(sequence, e);
+            _options.StepFailed?.Invoke(e);
             return;
         }
         _steps++;

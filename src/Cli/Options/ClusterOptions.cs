@@ -31,6 +31,9 @@ internal sealed record ClusterSettings(
 {
     /// <summary>What to show to workers on other machines; null in clear.</summary>
     public NodeCredentials? Tls { get; init; }
+
+    /// <summary>What computes attention and head.</summary>
+    public DeviceChoice Device { get; init; } = DeviceChoice.Cpu;
 }
 
 /// <summary>The cluster flags, the same on every verb that starts a cluster.</summary>
@@ -68,6 +71,10 @@ internal sealed class ClusterOptions
     private readonly SettingOption<KvFormat?> _kvFormat = new(
         "--kv-format", "cluster:kv_format", TextFormats.KvFormat, null, "element type of the KV cache (default: auto, bf16 in fast, f32 in exact)");
 
+    private readonly SettingOption<DeviceChoice> _device = new(
+        "--device", "cluster:device", TextFormats.Device, DeviceChoice.Cpu,
+        "what computes attention and head, and holds the KV cache; auto takes a usable GPU, else the CPU (GPU kernels never ran on a GPU yet: docs/cuda.md)");
+
     private readonly SettingOption<bool> _numaSpread = new(
         "--numa-spread", "cluster:numa_spread", TextFormats.Flag, false, "deal the workers started here to the NUMA nodes in turn");
 
@@ -101,7 +108,7 @@ internal sealed class ClusterOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _tls, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _pipelineDepth, _lostWorkerTimeout, _copies, _numaSpread })
+        foreach (var option in new Option[] { _model, _workers, _workerAddresses, _tls, _plan, _concurrencyTarget, _precision, _threads, _memoryLimit, _kvMemory, _kvFormat, _device, _pipelineDepth, _lostWorkerTimeout, _copies, _numaSpread })
             command.Add(option);
         _machine.AddTo(command);
     }
@@ -116,6 +123,7 @@ internal sealed class ClusterOptions
             context.Get(_copies), context.Get(_kvFormat))
         {
             Tls = SecurityFlags.Open(context, _tls, NodeRole.Coordinator),
+            Device = context.Get(_device),
         };
     }
 }

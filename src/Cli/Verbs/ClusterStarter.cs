@@ -1,6 +1,7 @@
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Model.Catalog;
 
 namespace Grok1Cluster.Cli.Verbs;
 
@@ -24,6 +25,8 @@ internal static class ClusterStarter
         MemoryLimit = settings.MemoryLimitBytes,
         KvMemory = settings.KvMemoryBytes,
         KvFormat = settings.KvFormat,
+        Device = settings.Device,
+        KernelCache = Path.Combine(ModelPlaces.FromEnvironment().Cache, "kernels"),
         PipelineDepth = settings.PipelineDepth,
         LostWorkerTimeout = settings.LostWorkerTimeout,
         Copies = settings.Copies,

@@ -3,10 +3,11 @@ using Grok1Cluster.Kernels.Cuda;
 namespace Grok1Cluster.Cli.Verbs;
 
 /// <summary>
-/// Notices that a GPU failed. Its driver then fails everything that this process still asks for, so the worker ends, and others or
+/// Notices that a GPU failed. Its driver then fails everything that this process still asks for, so the process ends, and others or
 /// its successor take its calls.
 /// </summary>
-internal sealed class DeviceLoss : IDisposable
+/// <param name="role">What the process is.</param>
+internal sealed class DeviceLoss(string role) : IDisposable
 {
     private readonly CancellationTokenSource _source = new();
     private volatile CudaException? _fault;
@@ -14,7 +15,7 @@ internal sealed class DeviceLoss : IDisposable
     /// <summary>Cancelled when the GPU is lost.</summary>
     public CancellationToken Token => _source.Token;
 
-    /// <summary>Told of every fault of a call.</summary>
+    /// <summary>Told of every fault of a call, or of a step.</summary>
     public void Notice(Exception fault)
     {
         if (fault is not CudaException lost)
@@ -28,7 +29,7 @@ internal sealed class DeviceLoss : IDisposable
     public void ThrowIfLost()
     {
         if (_fault is { } fault)
-            throw new CudaException($"this worker ends because its GPU failed: {fault.Message}", fault);
+            throw new CudaException($"this {role} ends because its GPU failed: {fault.Message}", fault);
     }
 
     public void Dispose() => _source.Dispose();

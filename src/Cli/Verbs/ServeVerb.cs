@@ -37,6 +37,8 @@ internal static class ServeVerb
                 throw new UsageException("--etcd: the workers are those in etcd; leave out --workers and --worker-address");
             options = options with { Session = options.Session with { OpenMembership = open, LeastWorkers = membership.LeastWorkers(context) } };
         }
+        using var lost = new DeviceLoss("coordinator");
+        options = options with { Engine = options.Engine with { StepFailed = lost.Notice } };
         SecurityFlags.WarnOfClear(context, options.Session);
         await using var host = await CoordinatorHost.StartAsync(options, Console.Error, TimeProvider.System, cancellation);
         try
@@ -49,8 +51,10 @@ internal static class ServeVerb
             return ExitCodes.Ok;
         }
         ready(host, options);
-        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(lost.Token, cancellation);
+        await Task.Delay(Timeout.Infinite, end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await host.DrainAsync();
+        lost.ThrowIfLost();
         return ExitCodes.Ok;
     }
 }

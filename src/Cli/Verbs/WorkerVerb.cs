@@ -73,7 +73,7 @@ internal static class WorkerVerb
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen), context.Get(tls));
             if (registrar is not null)
                 await registrar.CheckAsync(context.Get(id), cancellation);
-            using var lost = new DeviceLoss();
+            using var lost = new DeviceLoss("worker");
             ExpertWorkerHost started;
             try
             {

@@ -15,6 +15,7 @@ using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Layers;
+using Grok1Cluster.Model.Layers.Cuda;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Model.Tokenizer;
 
@@ -125,12 +126,13 @@ public sealed class ClusterSession : IAsyncDisposable
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
         var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
-        var attention = new CpuLayerAttention(Store.Config, weights, Pool, exact, Options.KvFormat);
-        var kvBlocks = KvBlocks(attention.KvBlockBytes);
+        var device = Own(OpenDevice(exact));
+        var kvBlocks = KvBlocks(device.KvBlockBytes);
+        var hostKvBytes = device.Place(Store.DenseLayout, kvBlocks * device.KvBlockBytes);
 
         Depth = ChooseDepth();
         var expertsHere = !Options.HasRemoteWorkers;
-        MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + kvBlocks * attention.KvBlockBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
+        MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + hostKvBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
         Options.Progress?.Expect(weights.EveryStepBytes + (expertsHere ? ExpertBytes : 0));
         weights.Load(weightMemory);
         Options.Progress?.Add(weights.EveryStepBytes);
@@ -145,9 +147,17 @@ public sealed class ClusterSession : IAsyncDisposable
             Cluster = Own(await ClusterWorkers.StartAsync(Options, Store, Pool, Depth as PipelineDepth, note, cancel));
             _times = Times = new DispatchTimes(Cluster.Dispatcher);
         }
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, _times, Options.Precision) { Depth = Depth });
-        KvPool = Own(new KvBlockPool(attention.KvBlockBytes, kvBlocks));
+        var attention = device.CreateAttention(weights);
+        Forward = Own(new ForwardPass(Store, weights, Pool, attention, device.CreateHead(weights), _times, Options.Precision) { Depth = Depth });
+        if (device is CudaDenseDevice)
+            note($"attention, KV cache{(exact ? "" : " and head")} on {device.Description}");
+        KvPool = Own(new KvBlockPool(attention, kvBlocks));
     }
+
+    /// <summary>Where attention and head are computed.</summary>
+    private IDenseDevice OpenDevice(bool exact) => CudaDenseDevice.Open(Options.Device, Store.DenseLayout.Format, Options.KernelCache) is { } gpu
+        ? new CudaDenseDevice(gpu, Store.Config, Pool, exact, Options.KvFormat)
+        : new CpuDenseDevice(Store.Config, Pool, exact, Options.KvFormat);
 
     /// <summary>Workers that were started here share the cores with the coordinator: nothing runs beside them.</summary>
     private IPipelineDepth? ChooseDepth() => Options.PipelineDepth is { } depth ? new FixedPipelineDepth(depth) : Options.HasRemoteWorkers ? new PipelineDepth() : null;

@@ -59,6 +59,12 @@ public sealed record ClusterSessionOptions
     /// <summary>Element type of the KV cache; null: float32 in <see cref="Precision.Exact"/>, bfloat16 in <see cref="Precision.Fast"/>.</summary>
     public KvFormat? KvFormat { get; init; }
 
+    /// <summary>What computes attention and head, and holds the KV cache. Default: the processor.</summary>
+    public DeviceChoice Device { get; init; } = DeviceChoice.Cpu;
+
+    /// <summary>Where kernels compiled for a GPU are kept.</summary>
+    public string KernelCache { get; init; } = Path.Combine(Path.GetTempPath(), "grok1-kernels");
+
     /// <summary>Positions that the KV memory must hold at least where <see cref="KvMemory"/> is null.</summary>
     public int LeastKvPositions { get; init; }
 

@@ -15,7 +15,7 @@ namespace Grok1Cluster.Engine.Forward;
 
 /// <summary>
 /// One step of the model over a batch of rows (xAI's <c>Transformer</c>): embedding, then per layer attention, router,
-/// experts, then the head for the rows that want logits. Attention and experts are behind their seams. The rows may go in
+/// experts, then the head for the rows that want logits. Attention, experts and head are behind their seams. The rows may go in
 /// several micro-batches that take turns: while the experts of one are away, the coordinator computes the next. A row's
 /// result does not depend on it. Not for concurrent use.
 /// </summary>
@@ -27,7 +27,7 @@ public sealed class ForwardPass : IDisposable
     private readonly ILayerAttention _attention;
     private readonly IExpertDispatcher _dispatcher;
     private readonly MicroBatch[] _parts;
-    private readonly Head _head;
+    private readonly ILogitHead _head;
     private readonly DelegateJob _embedJob;
     private readonly DelegateJob _routeJob;
     private readonly DelegateJob _addJob;
@@ -41,15 +41,15 @@ public sealed class ForwardPass : IDisposable
     /// <param name="weights">Its dense tensors.</param>
     /// <param name="pool">Where the coordinator's share of the work runs.</param>
     /// <param name="attention">The attention of every layer; disposed with this object.</param>
+    /// <param name="head">From the last layer to logits; disposed with this object.</param>
     /// <param name="dispatcher">The way to the experts; not disposed.</param>
     /// <param name="precision">fast or exact.</param>
-    public ForwardPass(ModelStore store, DenseWeights weights, ComputePool pool, ILayerAttention attention, IExpertDispatcher dispatcher, Precision precision)
+    public ForwardPass(ModelStore store, DenseWeights weights, ComputePool pool, ILayerAttention attention, ILogitHead head, IExpertDispatcher dispatcher, Precision precision)
     {
-        (_config, _weights, _pool, _attention, _dispatcher) = (store.Config, weights, pool, attention, dispatcher);
+        (_config, _weights, _pool, _attention, _head, _dispatcher) = (store.Config, weights, pool, attention, head, dispatcher);
         var format = PanelProduct.ActivationsFor(store.ExpertLayout.Format, precision == Precision.Exact);
         _parts = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(slot => new MicroBatch(_config, new ExpertBatch(_config, new Activations(store.ExpertLayout.InputAxis, format), slot)))];
         _current = _parts[0];
-        _head = new Head(_config, weights, pool, precision);
         _embedJob = new DelegateJob(Embed);
         _routeJob = new DelegateJob(Route);
         _addJob = new DelegateJob(AddToResidual);

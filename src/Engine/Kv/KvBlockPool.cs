@@ -1,27 +1,27 @@
 using Grok1Cluster.Kernels.KvCache;
-using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Engine.Kv;
 
 /// <summary>
 /// KV memory in blocks of 32 positions (all layers), counted by reference so that sequences share the blocks of a common
-/// prefix. Memory is reserved at once and committed by the system as blocks are first used. A block that nobody references
+/// prefix. Their memory is where attention computes: this class hands out addresses and follows none. A block that nobody references
 /// but the prefix cache knows stays until its memory is needed. Used by the engine's thread only.
 /// </summary>
-public sealed unsafe class KvBlockPool : IDisposable
+public sealed class KvBlockPool : IDisposable
 {
-    private readonly NativeBuffer<byte> _memory;
+    private readonly IKvMemory _memory;
     private readonly long _blockBytes;
     private readonly int[] _references;
     private readonly Stack<int> _free;
 
-    /// <param name="blockBytes">Bytes of a block, a multiple of 64.</param>
+    /// <param name="attention">Knows a block's size, and where blocks have to be.</param>
     /// <param name="blocks">Blocks, at least one.</param>
-    public KvBlockPool(long blockBytes, int blocks)
+    public KvBlockPool(ILayerAttention attention, int blocks)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(blocks, 1);
-        _blockBytes = blockBytes;
-        _memory = new NativeBuffer<byte>(checked(blockBytes * blocks));
+        _blockBytes = attention.KvBlockBytes;
+        _memory = attention.AllocateKv(checked(_blockBytes * blocks));
         _references = new int[blocks];
         _free = new Stack<int>(blocks);
         for (var block = blocks - 1; block >= 0; block--)
@@ -45,7 +45,7 @@ public sealed unsafe class KvBlockPool : IDisposable
     public static int BlocksFor(int positions) => (int)(((long)positions + KvBlockLayout.Tokens - 1) / KvBlockLayout.Tokens);
 
     /// <summary>Where a block lies.</summary>
-    public nint Address(int block) => (nint)(_memory.Pointer + block * _blockBytes);
+    public nint Address(int block) => _memory.Address + (nint)(block * _blockBytes);
 
     /// <summary>Takes a block for one reference; the prefix cache gives up its oldest idle one when none is free.</summary>
     public bool TryTake(out int block)

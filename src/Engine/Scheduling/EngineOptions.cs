@@ -27,4 +27,7 @@ public sealed record EngineOptions
 
     /// <summary>Told what happens; null: nobody.</summary>
     public IEngineObserver? Observer { get; init; }
+
+    /// <summary>Told why a step failed, on the engine's thread: it must be quick and must not throw; null: nobody.</summary>
+    public Action<Exception>? StepFailed { get; init; }
 }

@@ -1,4 +1,5 @@
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.Formats;
 
 namespace Grok1Cluster.Kernels.Cuda.Experts;
@@ -10,13 +11,12 @@ namespace Grok1Cluster.Kernels.Cuda.Experts;
 public sealed class ExpertKernels : IDisposable
 {
     /// <summary>Most pairs of an item in <see cref="Input"/> and <see cref="Down"/>: from there on <see cref="InputMany"/> and <see cref="DownMany"/> share weights among tokens.</summary>
-    public const int MostStreamed = 32;
+    public const int MostStreamed = StreamKernel.MostTokens;
 
     /// <summary>Pairs that a block of the exact kernels takes.</summary>
     private const int ExactPairs = 8;
 
-    private const int Warp = 32, StreamWarps = 2, QuantiseWarps = 4, CombineThreads = 256;
-    private const int ManyThreads = 256, ManyTokens = 64, ManyPanels = 4, ManyStages = 3, ManyStageTiles = 2, TileRows = 32, ScaleRowBytes = 64;
+    private const int Warp = 32, QuantiseWarps = 4, CombineThreads = 256;
 
     private readonly List<IKernelModule> _modules = [];
     private readonly WeightFormat _format;
@@ -56,7 +56,7 @@ public sealed class ExpertKernels : IDisposable
     public void Input(IKernelStream stream, in ExpertCall call, int mostPairs, int panels)
     {
         var kernel = _streams[StreamKernel.IndexFor(mostPairs)].Input;
-        stream.Launch(kernel.Kernel, new Grid(Parts(2 * panels, StreamWarps)), StreamWarps * Warp, kernel.Shared, new ExpertInputLaunch { Call = call, Panels = panels });
+        stream.Launch(kernel.Kernel, new Grid(Parts(2 * panels, StreamKernel.Warps)), StreamKernel.Threads, kernel.Shared, new ExpertInputLaunch { Call = call, Panels = panels });
     }
 
     /// <summary>Quantises the hidden activations.</summary>
@@ -71,7 +71,7 @@ public sealed class ExpertKernels : IDisposable
     public void Down(IKernelStream stream, in ExpertCall call, int mostPairs)
     {
         var kernel = _streams[StreamKernel.IndexFor(mostPairs)].Down;
-        stream.Launch(kernel.Kernel, new Grid(Parts(2 * PanelLayout.PanelCount(call.Shape.Columns), StreamWarps), call.ItemCount), StreamWarps * Warp, kernel.Shared, call);
+        stream.Launch(kernel.Kernel, new Grid(Parts(2 * PanelLayout.PanelCount(call.Shape.Columns), StreamKernel.Warps), call.ItemCount), StreamKernel.Threads, kernel.Shared, call);
     }
 
     /// <summary>Hidden activations of a call of any number of pairs, int8 activations.</summary>
@@ -80,12 +80,12 @@ public sealed class ExpertKernels : IDisposable
     /// <param name="mostPairs">Most pairs of an item.</param>
     /// <param name="mostPanels">Most hidden panels of an item.</param>
     public void InputMany(IKernelStream stream, in ExpertCall call, int mostPairs, int mostPanels) =>
-        stream.Launch(_inputMany, new Grid(Parts(mostPairs, ManyTokens), Parts(mostPanels, ManyPanels / 2), call.ItemCount), ManyThreads, ManySharedBytes, call);
+        stream.Launch(_inputMany, new Grid(Parts(mostPairs, PrefillKernel.Tokens), Parts(mostPanels, PrefillKernel.Panels / 2), call.ItemCount), PrefillKernel.Threads, PrefillKernel.SharedBytes(_format), call);
 
     /// <summary>The down product; as <see cref="InputMany"/>.</summary>
     public void DownMany(IKernelStream stream, in ExpertCall call, int mostPairs) =>
         stream.Launch(
-            _downMany, new Grid(Parts(mostPairs, ManyTokens), Parts(PanelLayout.PanelCount(call.Shape.Columns), ManyPanels), call.ItemCount), ManyThreads, ManySharedBytes, call);
+            _downMany, new Grid(Parts(mostPairs, PrefillKernel.Tokens), Parts(PanelLayout.PanelCount(call.Shape.Columns), PrefillKernel.Panels), call.ItemCount), PrefillKernel.Threads, PrefillKernel.SharedBytes(_format), call);
 
     /// <summary>Hidden activations in float32, any number of pairs.</summary>
     public void InputExact(IKernelStream stream, in ExpertCall call, int mostPairs, int panels) =>
@@ -113,10 +113,6 @@ public sealed class ExpertKernels : IDisposable
             module.Dispose();
     }
 
-    /// <summary>Stage::BYTES of expert_prefill.cu, three times.</summary>
-    private int ManySharedBytes => ManyStages
-        * (ManyPanels * ManyStageTiles * (_format == WeightFormat.Int4 ? 512 : 1024) + ManyStageTiles * ManyTokens * TileRows + ManyPanels * ScaleRowBytes + ManyTokens * sizeof(float));
-
     private static int Parts(int of, int each) => (of + each - 1) / each;
 
     private IKernelModule Load(IKernelDevice device, string file)
@@ -124,36 +120,5 @@ public sealed class ExpertKernels : IDisposable
         var module = device.Load(file);
         _modules.Add(module);
         return module;
-    }
-
-    /// <summary>A kernel built on expert_stream.cuh, and the shared memory of its block.</summary>
-    private sealed record StreamKernel(IKernel Kernel, int Shared)
-    {
-        /// <summary>Tokens of the kernels, ascending.</summary>
-        public static readonly int[] Tokens = [8, 16, MostStreamed];
-
-        public static int IndexFor(int tokens) => Array.FindIndex(Tokens, most => tokens <= most);
-
-        /// <summary>StreamProduct::WARP_BYTES of every warp, with the stages that the kernel files name.</summary>
-        public static int SharedBytes(WeightFormat format, int tokens, int streams)
-        {
-            var int4 = format == WeightFormat.Int4;
-            var stages = (int4, streams, tokens) switch
-            {
-                (false, 2, 32) => 6,
-                (false, 2, _) => 8,
-                (false, _, 8) => 12,
-                (false, _, 16) => 10,
-                (false, _, _) => 8,
-                (true, 2, 8) => 16,
-                (true, 2, 16) => 10,
-                (true, 2, _) => 8,
-                (true, _, 8) => 24,
-                (true, _, 16) => 16,
-                (true, _, _) => 10,
-            };
-            var weights = (int4 ? 256 : 512) * streams;
-            return StreamWarps * stages * (weights + Warp * 2 * tokens + Warp * 4 * streams);
-        }
     }
 }

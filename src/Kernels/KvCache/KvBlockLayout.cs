@@ -62,14 +62,16 @@ public sealed unsafe class KvBlockLayout
     internal int RowBytes { get; }
 
     /// <summary>V panels of a head, 32 dimensions each.</summary>
-    internal int ValuePanels { get; }
+    public int ValuePanels { get; }
 
     /// <summary>Whether elements stand for themselves times a scale of their token.</summary>
     internal bool HasScales => Format == KvFormat.Int8;
 
-    private int ScaleBytes { get; }
+    /// <summary>Bytes of a head's scales, before its keys.</summary>
+    public int ScaleBytes { get; }
 
-    private int HeadBytes { get; }
+    /// <summary>Bytes from one head to the next.</summary>
+    public int HeadBytes { get; }
 
     /// <summary>Writes the keys of one position, already rotated.</summary>
     /// <param name="block">Address of this layer's part of the block, <see cref="BlockBytes"/> long.</param>

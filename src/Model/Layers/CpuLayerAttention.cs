@@ -62,6 +62,8 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
 
     public long KvBlockBytes => (long)_kv.BlockBytes * _config.LayerCount;
 
+    public IKvMemory AllocateKv(long bytes) => new HostKvMemory(bytes);
+
     public void Forward(int layer, TokenBatch batch, NativeBuffer<float> residual)
     {
         (_layer, _batch, _residual) = (layer, batch, residual);

@@ -43,6 +43,18 @@ public sealed class DoctorVerbTests
     }
 
     [NoGpuFact]
+    public async Task A_GPU_that_is_not_there_ends_a_coordinator_with_4_before_it_starts_any_worker_and_auto_takes_the_CPU()
+    {
+        string[] logits = ["logits", "--model", Demo, "--tokens", "5,17", "--json"];
+        var result = await Grok1Process.RunAsync([.. logits, "--workers", "2", "--device", "cuda:0"]);
+        Assert.Equal((4, ""), (result.ExitCode, result.Output));
+        Assert.Single(result.Error.TrimEnd().Split('\n'));
+        Assert.Contains($"--device cuda:0: {CudaSystem.Missing()}", result.Error);
+        var auto = await Grok1Process.RunAsync([.. logits, "--device", "auto"]);
+        Assert.Equal((0, (await Grok1Process.RunAsync(logits)).Output), (auto.ExitCode, auto.Output));
+    }
+
+    [NoGpuFact]
     public async Task Auto_takes_the_CPU_where_no_GPU_is()
     {
         using var worker = Grok1Process.Start("worker", "--model", Demo, "--listen", "127.0.0.1:0", "--device", "auto");

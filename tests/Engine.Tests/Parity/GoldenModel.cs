@@ -33,8 +33,8 @@ public sealed class GoldenModel : IDisposable
         var exact = precision == Precision.Exact;
         _dispatcher = new LocalExpertDispatcher(Store, new CpuExpertFeedForward(_pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact)));
         var attention = new CpuLayerAttention(Store.Config, _weights, _pool, exact, kvFormat);
-        Forward = new ForwardPass(Store, _weights, _pool, attention, _dispatcher, precision);
-        Kv = new KvBlockPool(attention.KvBlockBytes, kvBlocks ?? KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
+        Forward = new ForwardPass(Store, _weights, _pool, attention, new CpuLogitHead(Store.Config, _weights, _pool, exact), _dispatcher, precision);
+        Kv = new KvBlockPool(attention, kvBlocks ?? KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
         Scorer = new SequenceScorer(Store.Config, Forward, Kv, chunk);
         Golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.TestData, name, "golden.json"))).RootElement;
     }
@@ -52,11 +52,11 @@ public sealed class GoldenModel : IDisposable
     public void Dispose()
     {
         Scorer.Dispose();
+        Kv.Dispose();
         Forward.Dispose();
         _dispatcher.DisposeAsync().AsTask().GetAwaiter().GetResult();
         _weights.Dispose();
         Store.Dispose();
-        Kv.Dispose();
         _pool.Dispose();
         Directory.Delete(_directory, recursive: true);
     }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.Json;
 using Grok1Cluster.Kernels.Cuda.Tests.Kernels;
 using Grok1Cluster.TestKit;
@@ -31,6 +32,39 @@ public sealed class FakeGpuTests(FakeGpu gpu) : IClassFixture<FakeGpu>
         {
             worker.Process.Signal(PosixSignal.SIGTERM);
             Assert.Equal(0, (await worker.Process.WaitForExitAsync(Patience)).ExitCode);
+        }
+    }
+
+    [EmulatedFact]
+    public async Task A_coordinator_on_a_GPU_answers_with_the_tokens_of_the_CPU()
+    {
+        foreach (var precision in (string[])["exact", "fast"])
+        {
+            string[] run = ["run", "--model", Model, "--workers", "0", "--tokens", string.Join(',', Enumerable.Range(3, 40)), "--max-tokens", "6", "--temperature", "0", "--ignore-eos", "--precision", precision, "--json"];
+            var onGpu = await Grok1Process.RunAsync(gpu.Grok1([.. run, "--device", "cuda:0"]), timeout: Patience);
+            Assert.Contains($"attention, KV cache{(precision == "exact" ? "" : " and head")} on Fake GPU", onGpu.Error);
+            Assert.Equal(await TokensAsync(run), Tokens(onGpu));
+        }
+    }
+
+    [EmulatedFact]
+    public async Task A_serving_coordinator_whose_GPU_fails_ends_with_4_and_says_so()
+    {
+        using var serve = Grok1Process.Start(gpu.Grok1("serve", "--model", Model, "--workers", "0", "--port", "0", "--device", "cuda:0"));
+        var line = await serve.WaitForErrorLineAsync(text => text.Contains("serving ", StringComparison.Ordinal), Patience);
+        File.WriteAllText(gpu.FailFile, "");
+        try
+        {
+            using var client = new HttpClient { Timeout = Patience };
+            var request = client.PostAsync($"{line[line.IndexOf("http://", StringComparison.Ordinal)..].Trim()}/v1/completions", new StringContent("""{"prompt":[5,17],"max_tokens":1}""", Encoding.UTF8, "application/json"));
+            var end = await serve.WaitForExitAsync(Patience);
+            Assert.Equal(4, end.ExitCode);
+            Assert.Contains("this coordinator ends because its GPU failed: cannot launch", end.Error);
+            Assert.False((await request).IsSuccessStatusCode);
+        }
+        finally
+        {
+            File.Delete(gpu.FailFile);
         }
     }
 
@@ -79,7 +113,11 @@ public sealed class FakeGpuTests(FakeGpu gpu) : IClassFixture<FakeGpu>
 
     private async Task<string> TokensAsync(string[] arguments)
     {
-        var result = await Grok1Process.RunAsync(gpu.Grok1(arguments), timeout: Patience);
+        return Tokens(await Grok1Process.RunAsync(gpu.Grok1(arguments), timeout: Patience));
+    }
+
+    private static string Tokens(Grok1Result result)
+    {
         Assert.True(result.ExitCode == 0, result.Error);
         using var json = JsonDocument.Parse(result.Output);
         return json.RootElement.GetProperty("tokens").ToString();

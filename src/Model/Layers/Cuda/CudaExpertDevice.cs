@@ -1,6 +1,5 @@
 using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Cuda.Devices;
-using Grok1Cluster.Kernels.Cuda.Driver;
 using Grok1Cluster.Kernels.Cuda.Experts;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Threading;
@@ -43,24 +42,8 @@ public sealed class CudaExpertDevice : IExpertDevice
     /// <param name="format">Of the experts.</param>
     /// <param name="cacheDirectory">Where compiled kernels are kept.</param>
     /// <exception cref="ResourceException">A GPU was asked for by its number and cannot be used; it says what is missing.</exception>
-    public static IKernelDevice? Open(DeviceChoice choice, WeightFormat format, string cacheDirectory)
-    {
-        if (choice.Cuda is not { } number)
-            return null;
-        var missing = ExpertKernels.Supports(format) ? CudaSystem.Missing() : $"experts in {format} have no GPU kernels; import them as int8 or int4";
-        if (missing is null)
-        {
-            try
-            {
-                return CudaDevice.Open(number, cacheDirectory);
-            }
-            catch (CudaException e)
-            {
-                missing = e.Message;
-            }
-        }
-        return choice.IsAuto ? null : throw new ResourceException($"--device {choice}: {missing}");
-    }
+    public static IKernelDevice? Open(DeviceChoice choice, WeightFormat format, string cacheDirectory) =>
+        CudaOpening.Open(choice, ExpertKernels.Supports(format) ? null : $"experts in {format} have no GPU kernels; import them as int8 or int4", cacheDirectory);
 
     public IExpertFeedForward Create(ActivationFormat format) => new CudaExpertFeedForward(Weights, _cpu.Create(format), format);
 

@@ -15,6 +15,8 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     /// <summary>Pairs up to which a tile that is not on the device is computed on the CPU: reading it there takes less time than copying it.</summary>
     public const int MostOnCpu = 16;
 
+    private const int MostGraphs = 256;
+
     private readonly CudaExpertWeights _weights;
     private readonly IExpertFeedForward _cpu;
     private readonly ExpertLayout _layout;
@@ -26,7 +28,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
     private readonly IKernelEvent _begin, _end;
     private readonly StagingBuffer _staging;
     private readonly DeviceScratch _hidden, _hiddenValues, _hiddenScales, _y;
-    private readonly PassGraphs _graphs = new();
+    private readonly RecordedGraphs<PassSize> _graphs = new(MostGraphs);
     private readonly List<ExpertPass> _passes = [];
     private int _passCount;
     private readonly RowPairs _rowPairs = new();

@@ -13,8 +13,8 @@ namespace Grok1Cluster.Model.Layers.Cuda;
 internal sealed unsafe class CudaExpertLayout : IDisposable
 {
     public const int TileRows = 32;
-    private const int Int8TileBytes = TileRows * PanelLayout.Columns;
-    private const int ScaleRowBytes = PanelLayout.Columns * sizeof(ushort);
+    internal const int Int8TileBytes = TileRows * PanelLayout.Columns;
+    internal const int ScaleRowBytes = PanelLayout.Columns * sizeof(ushort);
 
     private readonly IDeviceBuffer _tables;
     private readonly long[] _offsets;
@@ -125,7 +125,7 @@ internal sealed unsafe class CudaExpertLayout : IDisposable
     public void Dispose() => _tables.Dispose();
 
     /// <summary>Tiles of each block of an axis, and their sum.</summary>
-    private static int Fill(ReductionAxis axis, StreamBlock[] blocks, int tile)
+    internal static int Fill(ReductionAxis axis, StreamBlock[] blocks, int tile)
     {
         for (var b = 0; b < blocks.Length; b++)
         {
@@ -136,7 +136,7 @@ internal sealed unsafe class CudaExpertLayout : IDisposable
         return tile;
     }
 
-    private static int AddRepack(List<RepackBlock> table, ReadOnlySpan<ActivationBlock> store, ReadOnlySpan<StreamBlock> blocks, bool isInt4)
+    internal static int AddRepack(List<RepackBlock> table, ReadOnlySpan<ActivationBlock> store, ReadOnlySpan<StreamBlock> blocks, bool isInt4)
     {
         var first = table.Count;
         for (var b = 0; b < blocks.Length; b++)

@@ -11,12 +11,6 @@ namespace Grok1Cluster.Model.Layers.Cuda;
 /// </summary>
 public sealed class CudaExpertWeights : IDisposable
 {
-    /// <summary>Left alone on the device: activations, tables, and what the driver takes when kernels are loaded.</summary>
-    private const long Reserve = 768L << 20;
-
-    /// <summary>Of small devices at most this share is left alone.</summary>
-    private const int ReserveShare = 8;
-
     private readonly Dictionary<(int Layer, int Expert), List<Run>> _resident = [];
     private readonly List<IDeviceBuffer> _buffers = [];
     private readonly IDeviceBuffer[] _places;
@@ -34,7 +28,7 @@ public sealed class CudaExpertWeights : IDisposable
         using (var stream = device.CreateStream())
             Layout = new CudaExpertLayout(device, stream, layout);
         _upload = new WeightUpload(device, Layout, Kernels);
-        var free = device.FreeMemory - Math.Min(Reserve, device.TotalMemory / ReserveShare);
+        var free = device.FreeMemory - DeviceReserve.Of(device);
         (Resident, var needsPlaces) = Choose(tiles, Math.Max(0, Math.Min(free, limit ?? long.MaxValue)));
         _places = needsPlaces ? [device.Allocate(MostBytes(tiles)), device.Allocate(MostBytes(tiles))] : [];
     }

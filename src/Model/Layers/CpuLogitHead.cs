@@ -6,15 +6,12 @@ using Grok1Cluster.Kernels.Ops;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Checkpoints;
 using Grok1Cluster.Model.Config;
-using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
 
-namespace Grok1Cluster.Engine.Forward;
+namespace Grok1Cluster.Model.Layers;
 
-/// <summary>
-/// <c>logits = RmsNorm(h) embedding^T * OutputMultiplier</c>: exact from the float32 table itself, fast from its packed copy.
-/// </summary>
-internal sealed unsafe class Head : IDisposable
+/// <summary>The head on the CPU: exact from the float32 table itself, fast from its packed copy.</summary>
+public sealed unsafe class CpuLogitHead : ILogitHead
 {
     private readonly Grok1Config _config;
     private readonly DenseWeights _weights;
@@ -26,16 +23,17 @@ internal sealed unsafe class Head : IDisposable
     private NativeBuffer<float> _normed = new(0);
     private NativeBuffer<float> _padded = new(0);
 
-    public Head(Grok1Config config, DenseWeights weights, ComputePool pool, Precision precision)
+    /// <param name="config">The model.</param>
+    /// <param name="weights">The coordinator's tensors; not disposed.</param>
+    /// <param name="pool">Where the work runs.</param>
+    /// <param name="exact">float32 activations, or int8 activation blocks.</param>
+    public CpuLogitHead(Grok1Config config, DenseWeights weights, ComputePool pool, bool exact)
     {
         (_config, _weights, _pool) = (config, weights, pool);
-        _exact = precision == Precision.Exact;
+        _exact = exact;
         _input = new Activations(weights.Layout.HeadAxis, PanelProduct.ActivationsFor(weights.Layout.Format, _exact));
     }
 
-    /// <param name="residual">[rows, EmbeddingDim].</param>
-    /// <param name="rows">Rows that want logits.</param>
-    /// <param name="logits">[rows.Length, VocabularySize], overwritten.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(NativeBuffer<float> residual, ReadOnlySpan<int> rows, NativeBuffer<float> logits)
     {

@@ -1,0 +1,57 @@
+using System.Runtime.InteropServices;
+
+namespace Grok1Cluster.Kernels.Cuda.Dense;
+
+// The structs of dense_layout.cuh, activation_rows.cuh and residual_add.cu, field by field; addresses are of device memory.
+
+/// <summary>y = x W for the rows of a batch.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct DenseProduct
+{
+    public nint Blocks;
+    public nint Weights;
+    public nint Values;
+    public nint Scales;
+    public nint Floats;
+    public nint Y;
+    public int BlockCount;
+    public int Stride;
+
+    /// <summary>Of all panels, a multiple of 32.</summary>
+    public int Columns;
+
+    public int Rows;
+    public float Multiplier;
+    private int _unused;
+}
+
+/// <summary>Rows of float32 on their way to the left side of a product.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct ActivationRows
+{
+    public nint X;
+    public nint Norm;
+    public nint Blocks;
+    public nint Values;
+    public nint Scales;
+    public nint Floats;
+    public int XStride;
+    public int Columns;
+    public int BlockCount;
+    public int Stride;
+    public float Epsilon;
+    private int _unused;
+}
+
+/// <summary>residual += RmsNorm(y).</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct ResidualAdd
+{
+    public nint Y;
+    public nint Norm;
+    public nint Residual;
+    public int YStride;
+    public int Columns;
+    public float Epsilon;
+    private int _unused;
+}

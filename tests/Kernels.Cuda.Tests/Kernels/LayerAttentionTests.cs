@@ -1,0 +1,74 @@
+using Grok1Cluster.Kernels.KvCache;
+using Grok1Cluster.Model.Config;
+
+namespace Grok1Cluster.Kernels.Cuda.Tests.Kernels;
+
+/// <summary>A layer's attention, emulated, against the CPU's: the same bits.</summary>
+public sealed class LayerAttentionTests
+{
+    // Groups of 3, 6 (Grok-1's) and 12 query heads; heads that fill no panel, one, and more than one; a model of several layers.
+    private static readonly Grok1Config[] Models = [Model(176, 6, 2, 24, layers: 2), Model(256, 6, 1, 32), Model(72, 12, 1, 40)];
+
+    public static TheoryData<int, bool, KvFormat, int> Batches()
+    {
+        var data = new TheoryData<int, bool, KvFormat, int>();
+        for (var model = 0; model < Models.Length; model++)
+            foreach (var exact in (bool[])[true, false])
+                foreach (var format in Enum.GetValues<KvFormat>())
+                    data.Add(model, exact, format, (model + (int)format) % 3);
+        return data;
+    }
+
+    [EmulatedTheory]
+    [MemberData(nameof(Batches))]
+    public void Prefill_and_decode_in_any_batch_have_the_bits_of_the_CPU(int model, bool exact, KvFormat format, int order)
+    {
+        using var lab = new AttentionLab(Models[model], exact, format, order);
+        lab.Step((0, 37), (1, 3));
+        lab.Step((0, 1), (1, 1));
+        lab.Step((1, 30), (2, 5), (0, 1));
+        lab.Step((0, 1));
+    }
+
+    [EmulatedTheory]
+    [InlineData(true, KvFormat.Float32)]
+    [InlineData(false, KvFormat.Bf16)]
+    [InlineData(false, KvFormat.Int8)]
+    public void Long_contexts_are_split_and_merged_to_the_bits_of_the_CPU(bool exact, KvFormat format)
+    {
+        using var lab = new AttentionLab(Model(64, 3, 1, 8), exact, format, order: 1);
+        lab.Remember(0, 1023);
+        lab.Remember(1, 1100);
+        Assert.False(lab.Device.Launches.ContainsKey("attention_merge"));
+        // Within one split; over the edge, the first row of the run on this side of it; two splits, and many rows that take both in one block.
+        lab.Step((0, 1));
+        Assert.False(lab.Device.Launches.ContainsKey("attention_merge"));
+        lab.Step((0, 1), (1, 1));
+        Assert.Equal(1, lab.Device.Launches["attention_merge"]);
+        lab.Step((0, 4), (1, 40));
+        lab.Step((1, 12));
+    }
+
+    [EmulatedFact]
+    public void Steps_of_one_size_share_a_recorded_graph_of_each_layer()
+    {
+        using var lab = new AttentionLab(Models[0], exact: false, KvFormat.Bf16);
+        lab.Step((0, 1), (1, 1), (2, 1));
+        Assert.Equal(2, lab.Device.Captures);
+        for (var repeat = 0; repeat < 3; repeat++)
+            lab.Step([.. Enumerable.Range(0, 3 + repeat % 2).Select(sequence => (sequence, 1))]);
+        Assert.Equal(2, lab.Device.Captures);
+        lab.Step((0, 1), (1, 1));
+        Assert.Equal(4, lab.Device.Captures);
+        // A buffer that grows moves, and what was recorded is recorded again.
+        lab.Step((4, 40));
+        lab.Step((0, 1), (1, 1));
+        Assert.Equal(6, lab.Device.Captures);
+    }
+
+    private static Grok1Config Model(int embeddingDim, int queryHeads, int kvHeads, int headDim, int layers = 1) => new()
+    {
+        EmbeddingDim = embeddingDim, FeedForwardDim = 32, LayerCount = layers, QueryHeadCount = queryHeads, KeyValueHeadCount = kvHeads, HeadDim = headDim,
+        ExpertCount = 2, ExpertsPerToken = 2, VocabularySize = 64, MaxSequenceLength = 2048,
+    };
+}
