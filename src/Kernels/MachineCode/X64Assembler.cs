@@ -59,8 +59,6 @@ internal sealed class X64Assembler
 
     public void Vpandd(int target, int left, int right) => Evex(Map0F, Prefix66, 0xDB, target, left, right);
 
-    public void Vpandd(int target, int left, Address right) => Evex(Map0F, Prefix66, 0xDB, target, left, right);
-
     public void Vpxord(int target, int left, int right) => Evex(Map0F, Prefix66, 0xEF, target, left, right);
 
     /// <summary>32-bit lanes: left - right.</summary>
@@ -91,8 +89,6 @@ internal sealed class X64Assembler
     public void Mov(Gpr target, Address source) => Wide(0x8B, (int)target, source);
 
     public void Mov(Address target, Gpr source) => Wide(0x89, (int)source, target);
-
-    public void Mov(Gpr target, Gpr source) => Wide(0x8B, (int)target, (int)source);
 
     public void Mov(Gpr target, int value)
     {
