@@ -11,12 +11,15 @@ namespace Grok1Cluster.Reliability.Bench.Clusters;
 internal sealed class OperatedCluster : IDisposable
 {
     private const int Workers = 3;
-    private const string Next = "worker-3";
+    private const string Next = "worker-3", Source = "source";
 
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
     private readonly string _directory = Directory.CreateTempSubdirectory("grok1-operated-").FullName;
     private readonly WorkerFleet _fleet = new();
+
+    /// <summary>Has the model, without limit, and no part in the plan: who starts without one asks it what the model is.</summary>
+    private readonly WorkerFleet _source = new();
     private readonly string _model;
     private readonly Plan _plan;
     private ServingProcess _coordinator = null!;
@@ -63,7 +66,7 @@ internal sealed class OperatedCluster : IDisposable
     /// <summary>A worker that has nothing comes, and is given a bundle of each layer.</summary>
     public async Task JoinAsync()
     {
-        await _fleet.StartAsync(Next, "--from", _fleet.Address("worker-0"), "--cache", Cache(Next));
+        await _fleet.StartAsync(Next, "--from", _source.Address(Source), "--cache", Cache(Next));
         Save(BenchPlans.WithOneMore(_plan, Next));
         await _coordinator.ChangeAsync("join", Json(new { address = _fleet.Address(Next) }));
     }
@@ -96,6 +99,7 @@ internal sealed class OperatedCluster : IDisposable
     {
         _coordinator?.Dispose();
         _fleet.Dispose();
+        _source.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
 
@@ -106,13 +110,9 @@ internal sealed class OperatedCluster : IDisposable
         var first = Path.Combine(_directory, "first.json");
         PlanFile.Save(first, _plan);
         Save(_plan);
-        // Without limit, and gone when everybody has the first part.
-        using (var source = new WorkerFleet())
-        {
-            await source.StartAsync("source", "--model", _model, "--hold", "none");
-            foreach (var id in WorkerIds.Numbered(Workers))
-                await _fleet.StartAsync(id, "--from", source.Address("source"), "--cache", Cache(id), "--plan", first);
-        }
+        await _source.StartAsync(Source, "--model", _model, "--hold", "none");
+        foreach (var id in WorkerIds.Numbered(Workers))
+            await _fleet.StartAsync(id, "--from", _source.Address(Source), "--cache", Cache(id), "--plan", first);
         _coordinator = await ServingProcess.StartAsync(
             ["--model", _model, "--port", "0", "--threads", "1", "--plan", PlanPath, "--precision", precision, "--transfer-limit", transferLimit, "--worker-address", string.Join(',', _fleet.Addresses)]);
         await _coordinator.UntilReadyAsync(Limit);
