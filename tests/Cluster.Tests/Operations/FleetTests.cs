@@ -49,7 +49,7 @@ public sealed class FleetTests(EtcdFixture etcd) : IClassFixture<EtcdFixture>
             foreach (string[] change in new[] { ["join", added], ["apply", sliced], (string[])["rebalance"] })
                 answered.Add(await fleet.UnderLoadAsync(coordinator, () => GrokAsync(["cluster", .. change, "--url", coordinator.Url])));
             Assert.All(answered, requests => Assert.True(requests >= 2));
-            Assert.Equal([4, 3], await PlanAsync(coordinator));
+            Assert.Equal((4L, 3), await PlanAsync(coordinator));
         }
         finally
         {
@@ -100,11 +100,11 @@ public sealed class FleetTests(EtcdFixture etcd) : IClassFixture<EtcdFixture>
     }
 
     /// <summary>The epoch of the plan that holds, and the workers that it names.</summary>
-    private static async Task<long[]> PlanAsync(ServedCoordinator coordinator)
+    private static async Task<(long Epoch, int Workers)> PlanAsync(ServedCoordinator coordinator)
     {
         using var http = new HttpClient();
         using var plan = JsonDocument.Parse(await http.GetStringAsync($"{coordinator.Url}/cluster/plan"));
         var workers = plan.RootElement.GetProperty("bundles").EnumerateArray().SelectMany(bundle => bundle.GetProperty("workers").EnumerateArray().Select(worker => worker.GetString()));
-        return [plan.RootElement.GetProperty("epoch").GetInt64(), workers.Distinct().Count()];
+        return (plan.RootElement.GetProperty("epoch").GetInt64(), workers.Distinct().Count());
     }
 }
