@@ -63,12 +63,14 @@ internal sealed class OperatedCluster : IDisposable
     /// <summary>The first bundle of the first layer goes from its worker to another.</summary>
     public Task MoveAsync() => _coordinator.ChangeAsync("move", Json(new { layer = 0, bundle = 0, from = "worker-0", to = "worker-1" }));
 
-    /// <summary>A worker that has nothing comes, and is given a bundle of each layer.</summary>
-    public async Task JoinAsync()
+    /// <summary>Starts a worker that has nothing and belongs to nobody yet.</summary>
+    public Task StartNextAsync() => _fleet.StartAsync(Next, "--from", _source.Address(Source), "--cache", Cache(Next));
+
+    /// <summary>That worker is taken in, and given a bundle of each layer.</summary>
+    public Task JoinAsync()
     {
-        await _fleet.StartAsync(Next, "--from", _source.Address(Source), "--cache", Cache(Next));
         Save(BenchPlans.WithOneMore(_plan, Next));
-        await _coordinator.ChangeAsync("join", Json(new { address = _fleet.Address(Next) }));
+        return _coordinator.ChangeAsync("join", Json(new { address = _fleet.Address(Next) }));
     }
 
     /// <summary>The last worker gives what it holds to the others, and ends.</summary>
