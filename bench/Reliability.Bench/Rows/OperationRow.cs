@@ -19,6 +19,8 @@ internal sealed record OperationRow(string Name, string Text, Func<OperatedClust
 
     public static IReadOnlyList<OperationRow> All { get; } =
     [
+        // What the machine itself does to the comparison.
+        new("steady", "nothing for 10 s", _ => Task.Delay(TimeSpan.FromSeconds(10))),
         new("restart", "rolling restart of all workers, replicated", cluster => cluster.RestartAllAsync()) { Replicas = 2 },
         new("move", "live move of a bundle", cluster => cluster.MoveAsync()),
         new("join", "a worker joins", cluster => cluster.JoinAsync()) { Prepare = cluster => cluster.StartNextAsync() },
