@@ -14,8 +14,8 @@ internal sealed record OperationRow(string Name, string Text, Func<OperatedClust
     /// <summary>The figures that every operation has.</summary>
     public const string Took = "took s", RateBefore = "tok/s before", RateDuring = "tok/s during", Dip = "dip %";
 
-    /// <summary>Streams run before they are looked at, and after.</summary>
-    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
+    /// <summary>Streams run before they are looked at, so that code is compiled by then, and after.</summary>
+    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(4), After = TimeSpan.FromSeconds(1);
 
     public static IReadOnlyList<OperationRow> All { get; } =
     [
@@ -64,7 +64,7 @@ internal sealed record OperationRow(string Name, string Text, Func<OperatedClust
         var begun = Stopwatch.GetTimestamp();
         await Operate(cluster);
         var done = Stopwatch.GetTimestamp();
-        await Task.Delay(Settling);
+        await Task.Delay(After);
         Volatile.Write(ref running, false);
         var results = await stream;
         var (before, during) = (Rate(results, steady, begun), Rate(results, begun, done));
