@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Reliability.Bench.Clusters;
 
 namespace Grok1Cluster.Reliability.Bench;
 

@@ -8,9 +8,12 @@ namespace Grok1Cluster.Reliability.Bench;
 /// <param name="Text">What came of it.</param>
 /// <param name="Arrivals">When it was sent, and when each token came, by the monotonic clock.</param>
 /// <param name="Error">The server's explicit error; null: there was none.</param>
-/// <param name="IsCut">Whether the stream ended without its end and without an error.</param>
+/// <param name="IsCut">Whether the stream ended without its end and without an error of the server.</param>
 public sealed record StreamResult(int Kind, string Text, IReadOnlyList<long> Arrivals, string? Error, bool IsCut)
 {
+    /// <summary>What the client's HTTP library says of a connection that broke or could not be made; null where a cut stream looks as if it had ended.</summary>
+    public string? Broken { get; init; }
+
     /// <summary>Seconds between two tokens, and before the first.</summary>
     public IEnumerable<double> Gaps => Arrivals.Zip(Arrivals.Skip(1), (before, after) => Stopwatch.GetElapsedTime(before, after).TotalSeconds);
 }
@@ -56,8 +59,17 @@ public sealed class Streams(Uri url, int tokens) : IDisposable
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            return new StreamResult(kind, text, arrivals, null, IsCut: true);
+            return new StreamResult(kind, text, arrivals, null, IsCut: true) { Broken = e.Message };
         }
+    }
+
+    /// <summary>A request of each client that nobody looks at: code is compiled, connections are made, lines are fitted.</summary>
+    /// <param name="clients">How many.</param>
+    /// <param name="kinds">Requests that there are.</param>
+    public Task WarmAsync(int clients, int kinds)
+    {
+        var warm = 0;
+        return RunAsync(clients, kinds, () => Interlocked.Increment(ref warm) <= clients);
     }
 
     /// <summary>Several clients at a time, each with one request after the other.</summary>
@@ -72,7 +84,7 @@ public sealed class Streams(Uri url, int tokens) : IDisposable
             for (var kind = client; goOn(); kind = (kind + clients) % kinds)
             {
                 mine.Add(await RequestAsync(kind));
-                if (mine[^1].Error is not null)
+                if (mine[^1] is { Error: not null } or { Broken: not null })
                     await Task.Delay(AfterError);
             }
             return mine;

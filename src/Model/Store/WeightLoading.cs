@@ -1,8 +1,13 @@
+using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
+using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Model.Store;
 
-/// <summary>Loading many tiles at once: a disk and the kernel's page cache serve several readers faster than one.</summary>
+/// <summary>
+/// Loading many tiles at once: a disk and the kernel's page cache serve several readers faster than one. Readers give way to whoever
+/// computes on the same machine: a worker that starts again there must not take the time of those that stand in for it.
+/// </summary>
 public static class WeightLoading
 {
     /// <param name="tiles">What to load.</param>
@@ -15,19 +20,37 @@ public static class WeightLoading
     /// <exception cref="OperationCanceledException">Cancelled between two tiles.</exception>
     public static void LoadAll(IEnumerable<ExpertTile> tiles, WeightMemory memory, Action<ExpertTile>? check, Action<long>? loaded, CancellationToken cancel)
     {
+        var left = new ConcurrentQueue<ExpertTile>(tiles);
+        using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        var readers = Enumerable.Range(0, Math.Min(left.Count, Environment.ProcessorCount)).Select(_ => BackgroundThread.Run(Read)).ToArray();
         try
         {
-            Parallel.ForEach(tiles, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Environment.ProcessorCount }, tile =>
-            {
-                tile.Load(memory);
-                check?.Invoke(tile);
-                loaded?.Invoke(tile.Bytes);
-            });
+            Task.WaitAll(readers, CancellationToken.None);
         }
         catch (AggregateException e)
         {
+            cancel.ThrowIfCancellationRequested();
             // One tile's fault says all there is to do.
-            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+            ExceptionDispatchInfo.Throw(e.InnerExceptions.First(fault => fault is not OperationCanceledException));
+        }
+
+        void Read()
+        {
+            while (left.TryDequeue(out var tile))
+            {
+                failed.Token.ThrowIfCancellationRequested();
+                try
+                {
+                    tile.Load(memory);
+                    check?.Invoke(tile);
+                    loaded?.Invoke(tile.Bytes);
+                }
+                catch
+                {
+                    failed.Cancel();
+                    throw;
+                }
+            }
         }
     }
 }

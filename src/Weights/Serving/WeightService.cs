@@ -22,7 +22,7 @@ public sealed class WeightService(LocalWeights local)
     /// <summary>Transfers that may wait; more are refused.</summary>
     private const int MaxWaiting = 256;
 
-    private const int ChunkBytes = 256 << 10;
+    private const int ChunkBytes = 64 << 10;
 
     /// <summary>For the reader of a transfer to take one chunk.</summary>
     private static readonly TimeSpan ChunkTimeout = TimeSpan.FromSeconds(30);

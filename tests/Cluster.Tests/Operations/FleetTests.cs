@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Grok1Cluster.Cluster.Tests.Membership;
 using Grok1Cluster.TestKit;
 
@@ -30,6 +31,30 @@ public sealed class FleetTests(EtcdFixture etcd) : IClassFixture<EtcdFixture>
             }
         });
         Assert.True(answered > 3);
+    }
+
+    [Fact]
+    public async Task A_join_another_cut_and_a_rebalance_fail_no_request_and_change_no_text()
+    {
+        var sliced = Path.GetTempFileName();
+        try
+        {
+            using var fleet = new ServedFleet(etcd: null) { Precision = "exact" };
+            await fleet.StartWorkerAsync("worker-0");
+            await fleet.StartWorkerAsync("worker-1");
+            using var coordinator = await fleet.StartCoordinatorAsync("c-0", leastWorkers: 2);
+            await GrokAsync("plan", "--model", "demo", "--workers", "3", "--plan", "sliced", "--out", sliced);
+            var added = await fleet.StartWorkerAsync("worker-2");
+            var answered = new List<int>();
+            foreach (string[] change in new[] { ["join", added], ["apply", sliced], (string[])["rebalance"] })
+                answered.Add(await fleet.UnderLoadAsync(coordinator, () => GrokAsync(["cluster", .. change, "--url", coordinator.Url])));
+            Assert.All(answered, requests => Assert.True(requests >= 2));
+            Assert.Equal((4L, 3), await PlanAsync(coordinator));
+        }
+        finally
+        {
+            File.Delete(sliced);
+        }
     }
 
     [EtcdFact]
@@ -66,5 +91,20 @@ public sealed class FleetTests(EtcdFixture etcd) : IClassFixture<EtcdFixture>
             await coordinator.Process.WaitForErrorLineAsync(line => line.Contains("plan 2 holds: 3 workers"));
         Assert.NotEmpty(await fleet.GenerateAsync(first));
         Assert.Equal(await fleet.GenerateAsync(first), await fleet.GenerateAsync(second));
+    }
+
+    private static async Task GrokAsync(params string[] arguments)
+    {
+        var result = await Grok1Process.RunAsync(arguments);
+        Assert.True(result.ExitCode == 0, result.Error);
+    }
+
+    /// <summary>The epoch of the plan that holds, and the workers that it names.</summary>
+    private static async Task<(long Epoch, int Workers)> PlanAsync(ServedCoordinator coordinator)
+    {
+        using var http = new HttpClient();
+        using var plan = JsonDocument.Parse(await http.GetStringAsync($"{coordinator.Url}/cluster/plan"));
+        var workers = plan.RootElement.GetProperty("bundles").EnumerateArray().SelectMany(bundle => bundle.GetProperty("workers").EnumerateArray().Select(worker => worker.GetString()));
+        return (plan.RootElement.GetProperty("epoch").GetInt64(), workers.Distinct().Count());
     }
 }

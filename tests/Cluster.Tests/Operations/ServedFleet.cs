@@ -4,17 +4,22 @@ using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cluster.Tests.Operations;
 
-/// <summary>Workers and coordinators as processes that find each other through a real etcd; the workers begin with nothing.</summary>
-internal sealed class ServedFleet(string etcd) : IDisposable
+/// <summary>Workers and coordinators as processes; the workers begin with nothing.</summary>
+/// <param name="etcd">By which they find each other; null: coordinators are told where the workers are that were started before them.</param>
+internal sealed class ServedFleet(string? etcd) : IDisposable
 {
     private const int Tokens = 60;
 
     private readonly string _cluster = $"fleet-{Guid.NewGuid():N}";
     private readonly Dictionary<string, Grok1Process> _workers = [];
+    private readonly List<string> _addresses = [];
     private readonly HttpClient _http = new() { Timeout = Grok1Process.DefaultTimeout };
 
     /// <summary>What the prompt is answered with, whoever answers it.</summary>
     public string Reference { get; private set; } = "";
+
+    /// <summary>Of the coordinators. In <c>exact</c> another plan, which adds in another order, gives the same texts.</summary>
+    public string Precision { get; init; } = "fast";
 
     public Grok1Process Worker(string id) => _workers[id];
 
@@ -23,17 +28,20 @@ internal sealed class ServedFleet(string etcd) : IDisposable
     public async Task<string> StartWorkerAsync(string id, string? listen = null)
     {
         var worker = _workers[id] = Grok1Process.Start(
-            "worker", "--model", "demo", "--id", id, "--hold", "none", "--listen", listen ?? "127.0.0.1:0", "--threads", "1", "--etcd", etcd, "--cluster", _cluster);
+            ["worker", "--model", "demo", "--id", id, "--hold", "none", "--listen", listen ?? "127.0.0.1:0", "--threads", "1", .. etcd is null ? [] : (string[])["--etcd", etcd, "--cluster", _cluster]]);
         var line = await worker.WaitForErrorLineAsync(line => line.Contains("listens on"));
-        return line[(line.LastIndexOf(' ') + 1)..];
+        var address = line[(line.LastIndexOf(' ') + 1)..];
+        _addresses.Add(address);
+        return address;
     }
 
     /// <summary>Starts a coordinator and waits until it can answer.</summary>
     public async Task<ServedCoordinator> StartCoordinatorAsync(string id, int leastWorkers)
     {
-        var process = Grok1Process.Start(
-            "serve", "--model", "demo", "--port", "0", "--threads", "1", "--plan", "whole", "--replicas", "2", "--etcd", etcd, "--cluster", _cluster,
-            "--coordinator-id", id, "--advertise", $"{id}:8080", "--least-workers", leastWorkers.ToString());
+        string[] members = etcd is null
+            ? ["--worker-address", string.Join(',', _addresses)]
+            : ["--etcd", etcd, "--cluster", _cluster, "--coordinator-id", id, "--advertise", $"{id}:8080", "--least-workers", leastWorkers.ToString()];
+        var process = Grok1Process.Start(["serve", "--model", "demo", "--port", "0", "--threads", "1", "--plan", "whole", "--replicas", "2", "--precision", Precision, .. members]);
         var line = await process.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
         var coordinator = new ServedCoordinator(process, line[(line.LastIndexOf(' ') + 1)..]);
         await UntilReadyAsync(coordinator);

@@ -1,14 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net.Http.Json;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using Grok1Cluster.Cluster.Plans;
-using Grok1Cluster.Model.Store;
 using Grok1Cluster.TestKit;
 using Grok1Cluster.TestKit.Network;
 
-namespace Grok1Cluster.Reliability.Bench;
+namespace Grok1Cluster.Reliability.Bench.Clusters;
 
 /// <summary>What a cluster is made of.</summary>
 public sealed record TestedClusterOptions
@@ -41,18 +38,17 @@ public sealed partial class TestedCluster : IDisposable
 
     private readonly string _directory = Directory.CreateTempSubdirectory("grok1-reliability-").FullName;
     private readonly List<Grok1Process> _workers = [];
-    private readonly HttpClient _http = new();
-    private Grok1Process _coordinator = null!;
+    private ServingProcess _coordinator = null!;
 
     private TestedCluster()
     {
     }
 
     /// <summary>Where the coordinator serves.</summary>
-    public Uri Url { get; private set; } = null!;
+    public Uri Url => _coordinator.Url;
 
     /// <summary>What the coordinator wrote to standard error.</summary>
-    public string Log => _coordinator.Error;
+    public string Log => _coordinator.Log;
 
     public static async Task<TestedCluster> StartAsync(TestedClusterOptions options)
     {
@@ -91,40 +87,39 @@ public sealed partial class TestedCluster : IDisposable
 
     /// <summary>Waits until every worker is ready.</summary>
     /// <exception cref="TimeoutException">One is not.</exception>
-    public async Task WaitUntilWholeAsync(TimeSpan limit)
+    public Task WaitUntilWholeAsync(TimeSpan limit) => _coordinator.UntilWholeAsync(limit);
+
+    /// <summary>Whether every worker is ready and none is asked after others.</summary>
+    public async Task<bool> IsHealthyAsync()
     {
-        var start = Stopwatch.GetTimestamp();
-        while ((await WorkersAsync()).Any(worker => worker.GetProperty("state").GetString() != "ready"))
-        {
-            if (Stopwatch.GetElapsedTime(start) > limit)
-                throw new TimeoutException($"a worker is not ready after {limit.TotalSeconds:0} s\n{Log}");
-            await Task.Delay(50);
-        }
+        var workers = await _coordinator.WorkersAsync();
+        return workers.All(worker => worker.GetProperty("state").GetString() == "ready")
+            && await _coordinator.MetricAsync("grok1_worker_standing", "standing=\"healthy\"") == workers.Length;
     }
 
-    /// <summary>The sum of a metric over the samples that contain a text.</summary>
-    public async Task<double> MetricAsync(string name, string label = "") =>
-        (await _http.GetStringAsync(new Uri(Url, "/metrics"))).Split('\n')
-            .Where(line => (line.StartsWith($"{name} ", StringComparison.Ordinal) || line.StartsWith($"{name}{{", StringComparison.Ordinal)) && line.Contains(label, StringComparison.Ordinal))
-            .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+    /// <summary>Calls of a worker that were answered and used, by the coordinator's count.</summary>
+    public async Task<double> AnswersAsync(int worker) =>
+        await _coordinator.MetricAsync("grok1_dispatch_outcomes_total", $"worker=\"{(await _coordinator.WorkersAsync())[worker].GetProperty("id").GetString()}\",outcome=\"ok\"");
+
+    /// <inheritdoc cref="ServingProcess.UntilAsync"/>
+    public Task UntilAsync(string what, TimeSpan limit, Func<Task<bool>> condition) => _coordinator.UntilAsync(what, limit, condition);
 
     /// <summary>Resident bytes of the coordinator, and the files and sockets it has open.</summary>
     public async Task<(long Bytes, int Handles)> UseAsync() =>
-        ((long)await MetricAsync("process_resident_memory_bytes"), Directory.GetFileSystemEntries($"/proc/{_coordinator.Id}/fd").Length);
+        ((long)await _coordinator.MetricAsync("process_resident_memory_bytes"), Directory.GetFileSystemEntries($"/proc/{_coordinator.Id}/fd").Length);
 
     public void Dispose()
     {
         _coordinator?.Dispose();
         foreach (var worker in _workers)
             worker.Dispose();
-        _http.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
 
     private async Task BeginAsync(TestedClusterOptions options)
     {
         var plan = Path.Combine(_directory, "plan.json");
-        PlanFile.Save(plan, Plan(options));
+        PlanFile.Save(plan, BenchPlans.Whole(options.Model, options.Workers, options.Replicas));
         string[] flags = ["serve", "--model", options.Model, "--plan", plan, "--port", "0", "--lost-worker-timeout", options.LostWorkerTimeout.TotalSeconds.ToString(CultureInfo.InvariantCulture)];
         if (!options.Supervised)
             await StartWorkersAsync(options);
@@ -133,9 +128,7 @@ public sealed partial class TestedCluster : IDisposable
             : [.. flags, "--worker-address", string.Join(',', _workers.Select(AddressOf))]);
         if (options.Fault is { } fault)
             start.Environment["GROK1__WORKER__FAULT"] = fault;
-        _coordinator = Grok1Process.Start(start);
-        var line = await _coordinator.WaitForErrorLineAsync(line => line.StartsWith("serving ", StringComparison.Ordinal));
-        Url = new Uri(line[(line.LastIndexOf(' ') + 1)..]);
+        _coordinator = await ServingProcess.StartAsync(start);
     }
 
     private async Task StartWorkersAsync(TestedClusterOptions options)
@@ -151,24 +144,7 @@ public sealed partial class TestedCluster : IDisposable
             await worker.WaitForErrorLineAsync(line => line.Contains("listens on "));
     }
 
-    /// <summary>Whole experts, each bundle on the next workers in turn as well.</summary>
-    private static Plan Plan(TestedClusterOptions options)
-    {
-        using var store = ModelStore.Open(options.Model);
-        string[] ids = [.. WorkerIds.Numbered(options.Workers)];
-        var plan = Planner.Whole(new PlanGeometry(store.Name, store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth), ids);
-        return plan with
-        {
-            Bundles = [.. plan.Bundles.Select(bundle => bundle with
-            {
-                Workers = [.. Enumerable.Range(0, options.Replicas).Select(next => ids[(Array.IndexOf(ids, bundle.Workers[0]) + next) % ids.Length])],
-            })],
-        };
-    }
-
-    private async Task<int> ProcessOfAsync(int worker) => (await WorkersAsync())[worker].GetProperty("pid").GetInt32();
-
-    private async Task<JsonElement[]> WorkersAsync() => (await _http.GetFromJsonAsync<JsonElement[]>(new Uri(Url, "/cluster/workers")))!;
+    private async Task<int> ProcessOfAsync(int worker) => (await _coordinator.WorkersAsync())[worker].GetProperty("pid").GetInt32();
 
     private static string AddressOf(Grok1Process worker)
     {

@@ -1,0 +1,17 @@
+namespace Grok1Cluster.Reliability.Bench.Rows;
+
+/// <summary>A row of the tables: something that happens to a cluster while texts are generated.</summary>
+/// <param name="Name">For <c>--fault</c>.</param>
+/// <param name="Text">For people.</param>
+internal abstract record Row(string Name, string Text)
+{
+    /// <summary>Why it cannot be run here; null: it can.</summary>
+    public virtual string? Missing => null;
+
+    /// <summary>Whether streams are to end with an error that names the tiles.</summary>
+    public bool MustFail { get; init; }
+
+    /// <summary>Runs it so often.</summary>
+    /// <param name="bench">What was asked for.</param>
+    public abstract Task<IReadOnlyList<RowRun>> MeasureAsync(BenchContext bench);
+}
