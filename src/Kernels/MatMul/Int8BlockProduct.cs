@@ -21,7 +21,7 @@ internal static unsafe partial class Int8BlockProduct
     /// <param name="stride">Elements between rows of <paramref name="y"/>.</param>
     public static void Accumulate(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
-        if (Avx512Vnni.IsSupported && (count > 1 || !AvxVnni.IsSupported))
+        if (Avx512Vnni.IsSupported)
             Vnni512Product.AccumulateInt8(w, 1, x, rows, count, y, stride, 0);
         else if (AvxVnni.IsSupported)
             AccumulateVnni(w, x, rows, count, y, stride);
@@ -34,7 +34,7 @@ internal static unsafe partial class Int8BlockProduct
     /// <summary>Panels that follow each other in memory; false where no path does better than panel by panel.</summary>
     public static bool TryAccumulateStrip(in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
-        if (Avx512Vnni.IsSupported && (count > 1 || !AvxVnni.IsSupported))
+        if (Avx512Vnni.IsSupported)
             Vnni512Product.AccumulateInt8(w, panels, x, rows, count, y, stride, panelStride);
         else if (AvxVnni.IsSupported && count == 1)
             OneRowVnni(w, panels, x, rows[0], y, panelStride);

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
 
 namespace Grok1Cluster.Kernels.MatMul;
@@ -58,6 +59,10 @@ public static unsafe class PanelProduct
     {
         if (count == 0 || w.FirstBlock == w.EndBlock)
             return;
+        // A few lines that nothing else would bring in time: each block of weights waits for its scales.
+        if (w.NextScales is not null && Sse.IsSupported)
+            for (var panel = 0; panel < panels; panel++)
+                Sse.Prefetch0(w.NextScales + panel * PanelLayout.Columns);
         if (x.Format == ActivationFormat.Int8Blocks && format switch
             {
                 WeightFormat.Int8 => Int8BlockProduct.TryAccumulateStrip(w, panels, x, rows, count, y, stride, panelStride),
@@ -65,13 +70,13 @@ public static unsafe class PanelProduct
                 _ => false,
             })
             return;
-        var panel = w;
-        for (var p = 0; p < panels; p++)
+        var one = w;
+        for (var panel = 0; panel < panels; panel++)
         {
-            Accumulate(format, panel, x, rows, count, y + p * panelStride, stride);
-            panel.Weights += panelBytes;
-            if (panel.Scales is not null)
-                panel.Scales += PanelLayout.Columns;
+            Accumulate(format, one, x, rows, count, y + panel * panelStride, stride);
+            one.Weights += panelBytes;
+            if (one.Scales is not null)
+                one.Scales += PanelLayout.Columns;
         }
     }
 

@@ -17,6 +17,8 @@ internal static unsafe class Vnni512Product
     /// <summary>Most blocks in one go.</summary>
     private const int MaxBlocks = 256;
 
+    private const int PanelScaleBytes = PanelLayout.Columns * sizeof(ushort);
+
     private static readonly Kernels Int8 = new(int4: false), Int4 = new(int4: true);
 
     /// <summary>As <see cref="Int8BlockProduct.TryAccumulateStrip"/>.</summary>
@@ -38,39 +40,77 @@ internal static unsafe class Vnni512Product
             var together = Math.Min(count - done, MaxRows);
             FillRows(table, x, rows, together);
             var tile = new Vnni512Tile { Weights = w.Weights, Blocks = blocks, YStride = stride * sizeof(float), PanelStride = panelStride * sizeof(float) };
-            var single = together <= Vnni512Tile.MaxRows;
-            var most = single ? MaxBlocks : kernels.RunBlocks;
-            var panelsAtOnce = single && w.EndBlock - w.FirstBlock <= most ? panels : 1;
-            for (var panel = 0; panel < panels; panel += panelsAtOnce)
+            var isSingle = together <= Vnni512Tile.MaxRows;
+            var most = isSingle ? MaxBlocks : kernels.RunBlocks;
+            if (isSingle && w.EndBlock - w.FirstBlock <= most)
+            {
+                RunStream(kernels, &tile, SetRun(kernels, w, &tile, w.FirstBlock, w.EndBlock), panels, w.Next, table, together, y);
+                continue;
+            }
+            for (var panel = 0; panel < panels; panel++, tile.PanelScales += PanelScaleBytes)
                 for (var first = w.FirstBlock; first < w.EndBlock; first += most)
                 {
                     var end = Math.Min(first + most, w.EndBlock);
-                    if (!kernels.Int4)
-                        for (var b = first; b < end; b++)
-                            blocks[b - first] = new Vnni512Tile.Block { Length = w.Blocks[b].PaddedLength, Scales = w.Scales + (long)(w.Blocks[b].Group - w.FirstGroup) * w.ScaleStride };
-                    (tile.FirstBlock, tile.EndBlock, tile.FirstK) = (first, end, w.Blocks[first].PaddedStart);
-                    var bytes = (w.Blocks[end - 1].PaddedStart + w.Blocks[end - 1].PaddedLength - tile.FirstK) / kernels.StepRows * kernels.StepBytes;
-                    RunTiles(kernels, &tile, bytes, panel, panelsAtOnce, table, together, y + panel * panelStride, stride);
+                    var bytes = SetRun(kernels, w, &tile, first, end);
+                    var following = w.Next is not null && end == w.EndBlock && panel == panels - 1 ? w.Next : tile.Weights + bytes;
+                    RunTiles(kernels, &tile, bytes, following, table, together, y + panel * panelStride, stride);
                     tile.Weights += bytes;
                 }
         }
     }
 
-    /// <summary>All rows over one run of blocks.</summary>
+    /// <summary>Names the blocks of a run.</summary>
+    /// <returns>Bytes of their weights.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RunTiles(Kernels kernels, Vnni512Tile* tile, long bytes, int panel, int panels, Vnni512Tile.Row* rows, int count, float* y, long stride)
+    private static long SetRun(Kernels kernels, in PanelOperands w, Vnni512Tile* tile, int first, int end)
+    {
+        if (!kernels.Int4)
+            for (var b = first; b < end; b++)
+                tile->Blocks[b - first] = new Vnni512Tile.Block { Length = w.Blocks[b].PaddedLength, Scales = w.Scales + (long)(w.Blocks[b].Group - w.FirstGroup) * w.ScaleStride };
+        (tile->FirstBlock, tile->EndBlock, tile->FirstK) = (first, end, w.Blocks[first].PaddedStart);
+        return (w.Blocks[end - 1].PaddedStart + w.Blocks[end - 1].PaddedLength - tile->FirstK) / kernels.StepRows * kernels.StepBytes;
+    }
+
+    /// <summary>One tile over panels that are one stream; at its end it asks for what comes next, wherever that is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RunStream(Kernels kernels, Vnni512Tile* tile, long bytes, int panels, byte* next, Vnni512Tile.Row* rows, int count, float* y)
+    {
+        var last = next is null ? 0 : (int)Math.Min(panels, (kernels.AheadBytes + bytes - 1) / bytes);
+        tile->AheadStep = kernels.StepBytes;
+        tile->Rows = rows;
+        tile->Y = y;
+        if (panels > last)
+        {
+            tile->Ahead = tile->Weights + kernels.AheadBytes;
+            tile->YEnd = (float*)((byte*)y + (panels - last) * tile->PanelStride);
+            kernels.OfRows[count](tile);
+            tile->Weights += (panels - last) * bytes;
+        }
+        if (last > 0)
+        {
+            tile->Ahead = next;
+            tile->YEnd = (float*)((byte*)y + panels * tile->PanelStride);
+            kernels.OfRows[count](tile);
+        }
+    }
+
+    /// <summary>All rows over one run of blocks of a panel.</summary>
+    /// <param name="following">The weights of the run that comes next.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RunTiles(Kernels kernels, Vnni512Tile* tile, long bytes, byte* following, Vnni512Tile.Row* rows, int count, float* y, long stride)
     {
         var tiles = (count + Vnni512Tile.MaxRows - 1) / Vnni512Tile.MaxRows;
+        var scales = tile->PanelScales;
         tile->AheadStep = kernels.StepBytes / tiles;
         for (int t = 0, first = 0; t < tiles; t++)
         {
             var height = (count - first + tiles - t - 1) / (tiles - t);
-            tile->Ahead = tile->Weights + (tiles == 1 ? kernels.AheadBytes : bytes + bytes * t / tiles);
+            tile->Ahead = following + bytes * t / tiles;
             tile->Rows = rows + first;
             tile->Y = y + first * stride;
-            tile->YEnd = (float*)((byte*)tile->Y + panels * tile->PanelStride);
-            tile->PanelScales = panel * PanelLayout.Columns * sizeof(ushort);
+            tile->YEnd = tile->Y;
             kernels.OfRows[height](tile);
+            tile->PanelScales = scales;
             first += height;
         }
     }
