@@ -11,7 +11,8 @@ public static class CpuFeatures
 
     /// <summary>
     /// Names the instruction set behind the kernels. Processes that report the same id compute the same bits from the
-    /// same input; with different ids results may differ by rounding (a multiply-add that rounds once or twice).
+    /// same input; with different ids results may differ by rounding (a multiply-add that rounds once or twice). AVX512-VNNI
+    /// changes no bits, so it is in no id.
     /// </summary>
     public static string KernelId { get; } =
         AvxVnni.IsSupported ? "x64-avxvnni"

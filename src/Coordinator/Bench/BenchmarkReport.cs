@@ -29,7 +29,7 @@ public sealed record BenchmarkReport(double ReadBandwidthGbS, IReadOnlyList<Benc
     /// <summary>fast or exact.</summary>
     public string Precision { get; init; } = "";
 
-    /// <summary>10^9 int8 operations a second with 256-bit VNNI, the best of the run; null without VNNI.</summary>
+    /// <summary>10^9 int8 operations a second with the widest VNNI that the kernels use, the best of the run; null without VNNI.</summary>
     public double? Int8PeakGopS { get; init; }
 
     /// <summary>Null unless asked for.</summary>

@@ -44,7 +44,7 @@ public sealed record BenchmarkResult(
     /// <summary>10^9 bytes a second that the machine read right before and after this result, the best pass.</summary>
     public double ReadBandwidthGbS { get; init; }
 
-    /// <summary>10^9 int8 operations a second that the machine did right before and after this result with 256-bit VNNI; null without VNNI.</summary>
+    /// <summary>10^9 int8 operations a second that the machine did right before and after this result with the widest VNNI that the kernels use; null without VNNI.</summary>
     public double? Int8PeakGopS { get; init; }
 
     /// <summary>The integer operations of prefill over <see cref="Int8PeakGopS"/>; null in <c>exact</c>, whose operations are float32.</summary>

@@ -5,7 +5,7 @@ namespace Grok1Cluster.Coordinator.Bench;
 
 /// <summary>What the machine can do at most, as it was in a moment.</summary>
 /// <param name="ReadBytesPerSecond">The best pass over 1 GiB.</param>
-/// <param name="Int8OperationsPerSecond">The best pass in registers; null without AVX-VNNI.</param>
+/// <param name="Int8OperationsPerSecond">The best pass in registers; null without VNNI.</param>
 public sealed record MachineRoofs(double ReadBytesPerSecond, double? Int8OperationsPerSecond)
 {
     private const int PeakPasses = 20;

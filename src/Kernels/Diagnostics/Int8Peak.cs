@@ -18,17 +18,15 @@ public sealed unsafe class Int8Peak : IComputeJob
     private static readonly delegate* unmanaged[SuppressGCTransition]<void> Wide = Avx512Vnni.IsSupported ? (delegate* unmanaged[SuppressGCTransition]<void>)ExecutableCode.Make(WriteWide()) : null;
 
     private readonly ComputePool _pool;
-    private readonly bool _wide;
     private readonly int[] _results;
 
     /// <param name="pool">The threads that compute.</param>
-    /// <param name="of256Bits">Whether to use vectors of 256 bits where there are longer ones.</param>
     /// <exception cref="PlatformNotSupportedException">The processor has neither AVX512-VNNI nor AVX-VNNI.</exception>
-    public Int8Peak(ComputePool pool, bool of256Bits = false)
+    public Int8Peak(ComputePool pool)
     {
-        if (of256Bits ? !AvxVnni.IsSupported : !IsSupported)
+        if (!IsSupported)
             throw new PlatformNotSupportedException("the int8 peak is that of AVX512-VNNI or AVX-VNNI, which this processor does not have");
-        (_pool, _wide) = (pool, Wide is not null && !of256Bits);
+        _pool = pool;
         _results = new int[pool.Threads * 4];
     }
 
@@ -40,12 +38,12 @@ public sealed unsafe class Int8Peak : IComputeJob
     {
         var start = Stopwatch.GetTimestamp();
         _pool.Run(this, _results.Length);
-        return _results.Length * (long)Rounds * Chains * (_wide ? 64 : 32) * 2 / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
+        return _results.Length * (long)Rounds * Chains * (Wide is null ? 32 : 64) * 2 / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
     }
 
     void IComputeJob.Execute(int part)
     {
-        if (_wide)
+        if (Wide is not null)
             Wide();
         else
             _results[part] = Chain(Vector256.Create((byte)part), Vector256.Create((sbyte)(part + 1)));

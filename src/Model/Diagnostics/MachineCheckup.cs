@@ -2,6 +2,7 @@ using System.Globalization;
 using Grok1Cluster.Kernels;
 using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Cuda.Driver;
+using Grok1Cluster.Kernels.MachineCode;
 using Grok1Cluster.Kernels.Memory;
 
 namespace Grok1Cluster.Model.Diagnostics;
@@ -46,6 +47,7 @@ public sealed record MachineCheckup(string KernelId, bool CudaUsable, IReadOnlyL
 
     private static Finding Processor() => CpuFeatures.KernelId switch
     {
+        _ when Avx512Vnni.IsSupported => new Finding("processor", FindingState.Ok, "AVX512-VNNI: int8 products by single instructions of 512 bits"),
         "x64-avxvnni" => new Finding("processor", FindingState.Ok, "AVX-VNNI: int8 products by single instructions"),
         "x64-avx2" => new Finding("processor", FindingState.Ok, "AVX2; AVX-VNNI, which newer processors have, is about twice as fast at prefill"),
         "arm64-neon" => new Finding("processor", FindingState.Ok, "64-bit Arm, 128-bit vectors"),
