@@ -132,7 +132,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     /// <summary>The processes that the run says it started.</summary>
     private static async Task<int[]> WorkersAsync(Grok1Process run)
     {
-        var line = await run.WaitForErrorLineAsync(line => line.Contains("workers ready"));
+        var line = await run.WaitForErrorLineAsync(line => line.Contains(" ready: worker"));
         return [.. ProcessId().Matches(line).Select(match => int.Parse(match.Groups[1].Value))];
     }
 
