@@ -18,9 +18,6 @@ internal static unsafe partial class Int8BlockProduct
     /// <summary>How far ahead weights are asked for: a full block, so that a block's first tile finds them in L1.</summary>
     private const int AheadBytes = ReductionAxis.MaxBlock * PanelLayout.Columns;
 
-    /// <summary>How far ahead one row asks for weights.</summary>
-    private const int StreamAheadBytes = 2 * AheadBytes;
-
     /// <summary>A kind of tile as a type, so that one source gives a kernel for each.</summary>
     private interface ITile
     {
@@ -137,7 +134,6 @@ internal static unsafe partial class Int8BlockProduct
         var scales = activations.Scales + (long)row * activations.Axis.BlockCount;
         var sums = activations.Sums + (long)row * activations.Axis.BlockCount;
         var weights = w.Weights;
-        var streamEnd = weights + panels * (long)(w.Blocks[w.EndBlock - 1].PaddedStart + w.Blocks[w.EndBlock - 1].PaddedLength - w.Blocks[w.FirstBlock].PaddedStart) * PanelLayout.Columns;
         var panelScales = w.Scales;
         for (var panel = 0; panel < panels; panel++, y += panelStride, panelScales += PanelLayout.Columns)
         {
@@ -153,13 +149,8 @@ internal static unsafe partial class Int8BlockProduct
                 var d2 = d0;
                 var d3 = d0;
                 var x = values + block.PaddedStart;
-                var ahead = weights + StreamAheadBytes;
-                if (ahead >= streamEnd && w.Next is not null)
-                    ahead = w.Next + (ahead - streamEnd);
-                for (var end = x + block.PaddedLength; x < end; x += 4, weights += 128, ahead += 128)
+                for (var end = x + block.PaddedLength; x < end; x += 4, weights += 128)
                 {
-                    Sse.Prefetch0(ahead);
-                    Sse.Prefetch0(ahead + 64);
                     var broadcast = Broadcast(x);
                     d0 = AvxVnni.MultiplyWideningAndAdd(d0, Vector256.Load(weights), broadcast);
                     d1 = AvxVnni.MultiplyWideningAndAdd(d1, Vector256.Load(weights + 32), broadcast);

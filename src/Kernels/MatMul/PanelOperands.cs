@@ -10,14 +10,6 @@ public unsafe struct PanelOperands
     /// <summary>The panel's weights at the first block (see <see cref="PanelLayout"/>).</summary>
     public byte* Weights;
 
-    /// <summary>
-    /// Weights elsewhere that are wanted after these, so that memory is asked for them in time; null where it is those that follow.
-    /// </summary>
-    public byte* Next;
-
-    /// <summary>The scales of <see cref="Next"/>, where there is a table of scales; else null.</summary>
-    public ushort* NextScales;
-
     /// <summary>bfloat16 scales of the panel's 32 columns for weight group <see cref="FirstGroup"/>; null where there is no table of scales.</summary>
     public ushort* Scales;
 

@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
 
 namespace Grok1Cluster.Kernels.MatMul;
@@ -59,10 +58,6 @@ public static unsafe class PanelProduct
     {
         if (count == 0 || w.FirstBlock == w.EndBlock)
             return;
-        // A few lines that nothing else would bring in time: each block of weights waits for its scales.
-        if (w.NextScales is not null && Sse.IsSupported)
-            for (var panel = 0; panel < panels; panel++)
-                Sse.Prefetch0(w.NextScales + panel * PanelLayout.Columns);
         if (x.Format == ActivationFormat.Int8Blocks && format switch
             {
                 WeightFormat.Int8 => Int8BlockProduct.TryAccumulateStrip(w, panels, x, rows, count, y, stride, panelStride),

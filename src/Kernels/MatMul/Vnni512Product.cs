@@ -44,7 +44,8 @@ internal static unsafe class Vnni512Product
             var most = isSingle ? MaxBlocks : kernels.RunBlocks;
             if (isSingle && w.EndBlock - w.FirstBlock <= most)
             {
-                RunStream(kernels, &tile, SetRun(kernels, w, &tile, w.FirstBlock, w.EndBlock), panels, w.Next, table, together, y);
+                SetRun(kernels, w, &tile, w.FirstBlock, w.EndBlock);
+                RunStream(kernels, &tile, panels, table, together, y);
                 continue;
             }
             for (var panel = 0; panel < panels; panel++, tile.PanelScales += PanelScaleBytes)
@@ -52,8 +53,7 @@ internal static unsafe class Vnni512Product
                 {
                     var end = Math.Min(first + most, w.EndBlock);
                     var bytes = SetRun(kernels, w, &tile, first, end);
-                    var following = w.Next is not null && end == w.EndBlock && panel == panels - 1 ? w.Next : tile.Weights + bytes;
-                    RunTiles(kernels, &tile, bytes, following, table, together, y + panel * panelStride, stride);
+                    RunTiles(kernels, &tile, bytes, table, together, y + panel * panelStride, stride);
                     tile.Weights += bytes;
                 }
         }
@@ -71,33 +71,21 @@ internal static unsafe class Vnni512Product
         return (w.Blocks[end - 1].PaddedStart + w.Blocks[end - 1].PaddedLength - tile->FirstK) / kernels.StepRows * kernels.StepBytes;
     }
 
-    /// <summary>One tile over panels that are one stream; at its end it asks for what comes next, wherever that is.</summary>
+    /// <summary>One tile over panels that are one stream.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RunStream(Kernels kernels, Vnni512Tile* tile, long bytes, int panels, byte* next, Vnni512Tile.Row* rows, int count, float* y)
+    private static void RunStream(Kernels kernels, Vnni512Tile* tile, int panels, Vnni512Tile.Row* rows, int count, float* y)
     {
-        var last = next is null ? 0 : (int)Math.Min(panels, (kernels.AheadBytes + bytes - 1) / bytes);
+        tile->Ahead = tile->Weights + kernels.AheadBytes;
         tile->AheadStep = kernels.StepBytes;
         tile->Rows = rows;
         tile->Y = y;
-        if (panels > last)
-        {
-            tile->Ahead = tile->Weights + kernels.AheadBytes;
-            tile->YEnd = (float*)((byte*)y + (panels - last) * tile->PanelStride);
-            kernels.OfRows[count](tile);
-            tile->Weights += (panels - last) * bytes;
-        }
-        if (last > 0)
-        {
-            tile->Ahead = next;
-            tile->YEnd = (float*)((byte*)y + panels * tile->PanelStride);
-            kernels.OfRows[count](tile);
-        }
+        tile->YEnd = (float*)((byte*)y + panels * tile->PanelStride);
+        kernels.OfRows[count](tile);
     }
 
     /// <summary>All rows over one run of blocks of a panel.</summary>
-    /// <param name="following">The weights of the run that comes next.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RunTiles(Kernels kernels, Vnni512Tile* tile, long bytes, byte* following, Vnni512Tile.Row* rows, int count, float* y, long stride)
+    private static void RunTiles(Kernels kernels, Vnni512Tile* tile, long bytes, Vnni512Tile.Row* rows, int count, float* y, long stride)
     {
         var tiles = (count + Vnni512Tile.MaxRows - 1) / Vnni512Tile.MaxRows;
         var scales = tile->PanelScales;
@@ -105,7 +93,7 @@ internal static unsafe class Vnni512Product
         for (int t = 0, first = 0; t < tiles; t++)
         {
             var height = (count - first + tiles - t - 1) / (tiles - t);
-            tile->Ahead = following + bytes * t / tiles;
+            tile->Ahead = tile->Weights + (tiles == 1 ? kernels.AheadBytes : bytes + bytes * t / tiles);
             tile->Rows = rows + first;
             tile->Y = y + first * stride;
             tile->YEnd = tile->Y;

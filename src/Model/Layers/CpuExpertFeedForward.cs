@@ -144,17 +144,9 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             var y = ThreadScratch.Floats((long)panels * panelFloats);
             new Span<float>(y, checked(panels * panelFloats)).Clear();
             for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
-            {
-                var operands = tile.DownPanel(block, firstPanel);
-                if (NextDown(item, block + 1, firstPanel) is { Weights: not null } next)
-                {
-                    operands.Next = next.Weights;
-                    operands.NextScales = next.Scales;
-                }
                 PanelProduct.AccumulateStrip(
-                    _layout.Format, operands, panels, _layout.Blocks[block].DownPanelBytes, _hidden[item], _identity.Pointer, count,
+                    _layout.Format, tile.DownPanel(block, firstPanel), panels, _layout.Blocks[block].DownPanelBytes, _hidden[item], _identity.Pointer, count,
                     y, PanelLayout.Columns, panelFloats);
-            }
             for (var panel = 0; panel < panels; panel++)
             {
                 var column = (firstPanel + panel) * PanelLayout.Columns;
@@ -163,14 +155,6 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
                     AddGated(_gates[first + row], y + (long)panel * panelFloats + row * PanelLayout.Columns, _sum + (long)_rows[first + row] * _layout.Columns + column, columns);
             }
         }
-    }
-
-    /// <summary>Where a part's columns of down go on, in another block or tile; nothing after the last.</summary>
-    private PanelOperands NextDown(int item, int block, int panel)
-    {
-        if (block < _work[item].Tile.EndBlock)
-            return _work[item].Tile.DownPanel(block, panel);
-        return item + 1 < _workCount ? _work[item + 1].Tile.DownPanel(_work[item + 1].Tile.FirstBlock, panel) : default;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

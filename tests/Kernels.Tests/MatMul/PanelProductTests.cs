@@ -214,6 +214,21 @@ public unsafe class PanelProductTests
         Assert.Contains("BFloat16", error.Message);
     }
 
+    [Theory]
+    [InlineData(10_000, 5)]
+    [InlineData(600, 140)]
+    public void Long_axes_and_many_rows_have_the_bits_of_the_scalar_twin(int length, int rows)
+    {
+        foreach (var product in (ProductPaths.Product[])[ProductPaths.Int8Blocks, ProductPaths.Int4Blocks])
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, length, 1, null, 33, rows);
+            int[] chosen = [.. Enumerable.Range(0, rows).Reverse()];
+            var expected = fixture.Run(product.Scalar, chosen);
+            foreach (var (name, kernel) in product.Paths)
+                TestNumbers.SameBits(expected, fixture.Run(kernel, chosen), $"{product.Name}, {name}: {rows} rows, axis {length}");
+        }
+    }
+
     private static void Compare(int length, int groups, int? width, int columns, int rows)
     {
         foreach (var product in ProductPaths.All)
