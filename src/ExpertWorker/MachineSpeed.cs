@@ -15,7 +15,7 @@ internal sealed record MachineSpeed(double ReadBytesPerSecond, double Operations
     private const int Passes = 3;
 
     /// <summary>What an expert's product of 32 rows and more reaches of the peak (docs/performance.md).</summary>
-    private const double ShareOfPeak = 0.75;
+    private const double ShareOfPeak = 0.65;
 
     /// <summary>Takes about 50 ms; null where it is not worth it, or the peak is not known.</summary>
     public static MachineSpeed? Measure(ComputePool pool, long weightBytes)

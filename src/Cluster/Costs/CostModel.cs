@@ -7,10 +7,12 @@ namespace Grok1Cluster.Cluster.Costs;
 /// What a step takes under a plan; one formula for planner, bench and docs (docs/cost-model.md):
 /// <code>
 /// step = coordinator + layers * (base + out + back) + sum over layers of the slowest worker
-/// coordinator = max((dense bytes + sequences * context * KV bytes) / B, operations / rate)
+/// coordinator = (dense bytes + sequences * context * KV bytes) / B + operations / rate
 /// out, back   = tokens * fan-out * EmbeddingDim * wire bytes / link
-/// worker      = max(touched bytes / B, operations / rate)
+/// worker      = touched bytes / B + operations / rate
 /// </code>
+/// Reading and computing add up: a processor that waits for weights does not compute with those it has, but for a little
+/// (docs/performance.md compares both with measurements; the larger of the two was too good by a third where they are alike).
 /// The slowest worker is the expected maximum over all sets of experts that the tokens can touch, not the maximum of
 /// expectations: with whole experts a lone token is as slow as one expert, however many workers there are.
 /// </summary>
@@ -48,7 +50,7 @@ public static class CostModel
     {
         var bytes = model.DenseBytesPerStep + (double)load.Sequences * load.ContextTokens * model.KvBytesPerToken;
         var operations = load.Tokens * (model.DenseOpsPerToken + load.ContextTokens * model.AttentionOpsPerPosition) + load.Sequences * model.HeadOpsPerSequence;
-        return Math.Max(bytes / machine.ReadBytesPerSecond, operations / machine.OpsPerSecond);
+        return bytes / machine.ReadBytesPerSecond + operations / machine.OpsPerSecond;
     }
 
     private static List<WorkerLoad> Loads(Plan plan, PlanGeometry geometry, Fleet fleet, IEnumerable<Bundle> layer)

@@ -6,8 +6,8 @@ public sealed record MachineCosts
     /// <summary>Bytes a second that all its cores together read from memory. Default 100 GB/s: a server with 8 memory channels, or half of one with 12.</summary>
     public double ReadBytesPerSecond { get; init => field = Positive(value); } = 100e9;
 
-    /// <summary>Operations a second in products of many rows, which bound prefill. Default 2e12: 16 cores with 256-bit VNNI.</summary>
-    public double OpsPerSecond { get; init => field = Positive(value); } = 2e12;
+    /// <summary>Operations a second in products of many rows, which bound prefill. Default 5e12: 16 cores with 256-bit VNNI, at 0.3e12 each (docs/performance.md).</summary>
+    public double OpsPerSecond { get; init => field = Positive(value); } = 5e12;
 
     /// <summary>Bytes a second of its network link, each way. Default 10 Gbit/s.</summary>
     public double LinkBytesPerSecond { get; init => field = Positive(value); } = 1.25e9;

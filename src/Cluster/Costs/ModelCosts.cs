@@ -34,7 +34,7 @@ public sealed record ModelCosts
     /// <summary>Operations of one token in one column of one expert: three products of EmbeddingDim.</summary>
     public double ExpertOpsPerColumn => 6.0 * EmbeddingDim;
 
-    /// <summary>What a machine takes for one column of one expert: reading it, or computing it for its tokens, whichever is longer.</summary>
+    /// <summary>What a machine takes for one column of one expert: reading it, and computing it for its tokens.</summary>
     public double SecondsPerColumn(MachineCosts machine, double tokens) =>
-        Math.Max(ExpertBytesPerColumn / machine.ReadBytesPerSecond, tokens * ExpertOpsPerColumn / machine.OpsPerSecond);
+        ExpertBytesPerColumn / machine.ReadBytesPerSecond + tokens * ExpertOpsPerColumn / machine.OpsPerSecond;
 }

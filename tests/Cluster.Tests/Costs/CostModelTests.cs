@@ -52,17 +52,17 @@ public sealed class CostModelTests
     }
 
     [Fact]
-    public void A_long_prompt_is_bound_by_arithmetic_and_a_token_by_memory()
+    public void Reading_weights_and_computing_with_them_add_up()
     {
         var machine = SmallMachine with { OpsPerSecond = 6000 };
         var fleet = Fleet.Even(machine, machine, Workers(2));
         var plan = Planner.Sliced(Small, Workers(2));
         // One token: 2 experts of 50 columns each, read in 0.01 s a column and computed in as much.
-        Assert.Equal(1, CostModel.Predict(plan, Small, SmallCosts, fleet, StepLoad.Decode(1, 0)).ExpertSeconds, 9);
-        // 100 tokens: 4 experts of 50 columns, 50 tokens each: 4 * 50 * 50 * 60 operations.
+        Assert.Equal(1 + 1, CostModel.Predict(plan, Small, SmallCosts, fleet, StepLoad.Decode(1, 0)).ExpertSeconds, 9);
+        // 100 tokens: 4 experts of 50 columns, read once; 50 tokens each: 4 * 50 * 50 * 60 operations.
         var prefill = CostModel.Predict(plan, Small, SmallCosts, fleet, StepLoad.Prefill(100));
-        Assert.Equal(4 * 50 * 50 * 60 / 6000.0, prefill.ExpertSeconds, 6);
-        Assert.Equal((100 * (100 + 50 * 5) + 300) / 6000.0, prefill.CoordinatorSeconds, 9);
+        Assert.Equal(4 * 50 * 0.01 + 4 * 50 * 50 * 60 / 6000.0, prefill.ExpertSeconds, 6);
+        Assert.Equal((3000 + 50 * 2) / 1000.0 + (100 * (100 + 50 * 5) + 300) / 6000.0, prefill.CoordinatorSeconds, 9);
     }
 
     [Fact]

@@ -63,7 +63,7 @@ public sealed class AutoPlanTests
     public void Uneven_workers_finish_a_lone_token_together_within_a_block()
     {
         double[] gigabytes = [200, 100, 100, 50];
-        var fleet = new Fleet(new MachineCosts(), Workers(4).Zip(gigabytes).ToImmutableDictionary(pair => pair.First, pair => new MachineCosts { ReadBytesPerSecond = pair.Second * 1e9 }));
+        var fleet = new Fleet(new MachineCosts(), Workers(4).Zip(gigabytes).ToImmutableDictionary(pair => pair.First, pair => new MachineCosts { ReadBytesPerSecond = pair.Second * 1e9, OpsPerSecond = 1e18 }));
         var choice = Planner.Auto(Grok1, Workers(4), new AutoInputs(Examples.Grok1Int8, fleet));
         var ideal = 2 * 64 * 32768 * 18432.0 / 450e9;
         var block = 2 * 64 * 256 * 18432.0 / 50e9;
