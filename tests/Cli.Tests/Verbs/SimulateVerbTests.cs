@@ -6,7 +6,7 @@ namespace Grok1Cluster.Cli.Tests.Verbs;
 public sealed class SimulateVerbTests
 {
     private static readonly string[] Fleet =
-        ["--like", "grok-1", "--workers", "8", "--read-bandwidth", "100GB", "--link", "1.25GB", "--round-trip", "100"];
+        ["--like", "grok-1", "--workers", "8", "--read-bandwidth", "100GB", "--tera-ops", "5", "--link", "1.25GB", "--round-trip", "100"];
 
     [Fact]
     public async Task Steps_of_grok_1_are_predicted_by_the_formula_and_marked_as_prediction()
@@ -14,11 +14,11 @@ public sealed class SimulateVerbTests
         using var json = await SimulateAsync([.. Fleet, "--plan", "sliced", "--concurrency", "1,8", "--context", "0"]);
         Assert.True(json.RootElement.GetProperty("prediction").GetBoolean());
         var one = json.RootElement.GetProperty("results")[0];
-        // 77.3 billion weights of 8.045 bits on 8 machines; 100 us and 8 times 6336 bytes out and 12288 back a layer.
-        Assert.Equal(77.31e9 * 8.045 / 8 / 8 / 100e9, one.GetProperty("expert_seconds").GetDouble(), 4);
+        // 77.3 billion weights of 8.045 bits on 8 machines, two operations each; 100 us and 8 times 6336 bytes out and 12288 back a layer.
+        Assert.Equal(77.31e9 * 8.045 / 8 / 8 / 100e9 + 77.31e9 * 2 / 8 / 5e12, one.GetProperty("expert_seconds").GetDouble(), 4);
         Assert.Equal(64 * (100e-6 + 8 * (6336 + 12288) / 1.25e9), one.GetProperty("wire_seconds").GetDouble(), 6);
-        // 6.44 billion dense weights, and routers in float32.
-        Assert.Equal(0.0649, one.GetProperty("coordinator_seconds").GetDouble(), 4);
+        // 6.44 billion dense weights, and routers in float32; two operations each.
+        Assert.Equal(0.0649 + 12.9e9 / 5e12, one.GetProperty("coordinator_seconds").GetDouble(), 4);
         Assert.Equal(1 / one.GetProperty("step_seconds").GetDouble(), one.GetProperty("decode_tokens_per_second").GetDouble(), 6);
         Assert.Equal(8, json.RootElement.GetProperty("results")[1].GetProperty("concurrency").GetInt32());
     }
