@@ -15,8 +15,11 @@ namespace Grok1Cluster.Model.Layers;
 /// </summary>
 public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
 {
-    /// <summary>Panels of down that one part takes from each block: long enough runs for the memory, small enough results for L1.</summary>
-    private const int DownPanelsPerPart = 16;
+    /// <summary>Rows up to which reading the weights is all that counts.</summary>
+    private const int FewRows = 8;
+
+    /// <summary>Panels of down that a part of many rows takes from each block: its results stay in L1.</summary>
+    private const int DownPanelsOfManyRows = 16;
 
     private readonly ComputePool _pool;
     private readonly ExpertLayout _layout;
@@ -32,6 +35,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     private int* _rows;
     private float* _gates;
     private float* _sum;
+    private int _mostRows;
     private int _panelsPerPart;
 
     /// <param name="pool">Where the work runs.</param>
@@ -58,7 +62,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             _sum = sum;
             _pool.Run(_inputJob, _firstPart[_workCount]);
             var panels = PanelLayout.PanelCount(_layout.Columns);
-            _panelsPerPart = Math.Clamp(panels / (_pool.Threads * 4), 1, DownPanelsPerPart);
+            _panelsPerPart = DownPanelsPerPart(panels);
             _pool.Run(_downJob, (panels + _panelsPerPart - 1) / _panelsPerPart);
         }
         Array.Clear(_work, 0, _workCount);
@@ -84,7 +88,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
                 throw new ArgumentException($"a pair names row {row} of {x.Rows}", nameof(rows));
         work.CopyTo(_work);
         _workCount = work.Length;
-        var most = 0;
+        _mostRows = 0;
         for (var i = 0; i < work.Length; i++)
         {
             if (work[i].First < 0 || work[i].Count < 1 || work[i].First > Math.Min(rows.Length, gates.Length) - work[i].Count)
@@ -93,16 +97,25 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
                 _hidden.Add(new Activations(_layout.HiddenAxis, _format));
             _hidden[i].Resize(work[i].Count);
             _firstPart[i + 1] = _firstPart[i] + work[i].Tile.EndBlock - work[i].Tile.FirstBlock;
-            most = Math.Max(most, work[i].Count);
+            _mostRows = Math.Max(_mostRows, work[i].Count);
         }
-        if (most > _identity.Length)
+        if (_mostRows > _identity.Length)
         {
             _identity.Dispose();
-            _identity = new NativeBuffer<int>(2 * most);
+            _identity = new NativeBuffer<int>(2 * _mostRows);
             for (var i = 0; i < _identity.Length; i++)
                 _identity.Pointer[i] = i;
         }
     }
+
+    /// <summary>
+    /// A part reads its panels of one block after the other. With few rows it has as many panels as there can be for each
+    /// thread, since after every jump to the next block the memory takes a while to reach its speed again; many rows have more parts
+    /// than threads, which evens out.
+    /// </summary>
+    private int DownPanelsPerPart(int panels) => _mostRows <= FewRows
+        ? (panels + _pool.Threads - 1) / _pool.Threads
+        : Math.Clamp(panels / (_pool.Threads * 4), 1, DownPanelsOfManyRows);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ComputeHidden(int part)
