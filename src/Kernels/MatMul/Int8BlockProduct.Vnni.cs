@@ -135,7 +135,7 @@ internal static unsafe partial class Int8BlockProduct
         var sums = activations.Sums + (long)row * activations.Axis.BlockCount;
         var weights = w.Weights;
         var panelScales = w.Scales;
-        for (var panel = 0; panel < panels; panel++, y += panelStride, panelScales += PanelLayout.Columns)
+        for (var panel = 0; panel < panels; panel++, y += panelStride, panelScales += w.PanelScales)
         {
             var y0 = Vector256.Load(y);
             var y1 = Vector256.Load(y + 8);

@@ -63,13 +63,10 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
         var stride = PanelLayout.PaddedColumns(matrix.Columns);
         var first = (part - _firstPart[m]) * _panelsPerPart;
         var end = Math.Min(first + _panelsPerPart, matrix.PanelCount);
-        for (var panel = first; panel < end; panel++)
-        {
-            var y = (float*)_results[m] + panel * PanelLayout.Columns;
-            for (var row = 0; row < _x.Rows; row++)
-                new Span<float>(y + (long)row * stride, PanelLayout.Columns).Clear();
-            PanelProduct.Accumulate(matrix.Format, matrix.Panel(panel), _x, _rows.Pointer, _x.Rows, y, stride);
-        }
+        var y = (float*)_results[m] + first * PanelLayout.Columns;
+        for (var row = 0; row < _x.Rows; row++)
+            new Span<float>(y + (long)row * stride, (end - first) * PanelLayout.Columns).Clear();
+        PanelProduct.AccumulateStrip(matrix.Format, matrix.Panel(first), end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
     }
 
     public void Dispose() => _rows.Dispose();

@@ -21,6 +21,8 @@ public readonly unsafe record struct PackedMatrix(WeightFormat Format, Reduction
         Weights = (byte*)Weights + panel * PanelLayout.PanelBytes(Format, Axis.PaddedLength),
         Scales = Scales == 0 ? null : (ushort*)Scales + panel * PanelLayout.Columns,
         ScaleStride = PanelLayout.PaddedColumns(Columns),
+        PanelBytes = PanelLayout.PanelBytes(Format, Axis.PaddedLength),
+        PanelScales = PanelLayout.Columns,
         FirstGroup = 0,
         Blocks = Axis.BlockPointer,
         FirstBlock = 0,

@@ -16,6 +16,12 @@ public unsafe struct PanelOperands
     /// <summary>Elements between the scales of one weight group and the next.</summary>
     public int ScaleStride;
 
+    /// <summary>Bytes from the panel's weights to the next panel's, of panels that follow each other.</summary>
+    public long PanelBytes;
+
+    /// <summary>Elements from the panel's scales to the next panel's.</summary>
+    public int PanelScales;
+
     /// <summary>The weight group that <see cref="Scales"/> points to.</summary>
     public int FirstGroup;
 

@@ -40,13 +40,12 @@ public static unsafe class PanelProduct
     }
 
     /// <summary>
-    /// As <see cref="Accumulate"/> for panels that follow each other, in memory and in their scales: few rows, which are bound
-    /// by reading the weights, take them as one stream.
+    /// As <see cref="Accumulate"/> for panels that follow each other, which few rows, bound by reading the weights, take as one or two
+    /// long streams.
     /// </summary>
     /// <param name="format">Of the weights.</param>
     /// <param name="w">The first panel.</param>
     /// <param name="panels">Panels.</param>
-    /// <param name="panelBytes">Bytes from one panel's weights to the next's.</param>
     /// <param name="x">The activations.</param>
     /// <param name="rows">[count] rows of <paramref name="x"/>.</param>
     /// <param name="count">Rows.</param>
@@ -54,7 +53,7 @@ public static unsafe class PanelProduct
     /// <param name="stride">Elements between rows.</param>
     /// <param name="panelStride">Elements between panels.</param>
     /// <exception cref="ArgumentException">Quantised activations meet float weights.</exception>
-    public static void AccumulateStrip(WeightFormat format, in PanelOperands w, int panels, long panelBytes, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    public static void AccumulateStrip(WeightFormat format, in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
         if (count == 0 || w.FirstBlock == w.EndBlock)
             return;
@@ -69,9 +68,9 @@ public static unsafe class PanelProduct
         for (var panel = 0; panel < panels; panel++)
         {
             Accumulate(format, one, x, rows, count, y + panel * panelStride, stride);
-            one.Weights += panelBytes;
+            one.Weights += one.PanelBytes;
             if (one.Scales is not null)
-                one.Scales += PanelLayout.Columns;
+                one.Scales += one.PanelScales;
         }
     }
 

@@ -9,6 +9,9 @@ internal unsafe struct Vnni512Tile
     /// <summary>Most rows of a tile: two accumulators each, and eight registers to point to them.</summary>
     public const int MaxRows = 8;
 
+    /// <summary>Most rows of a tile over two panels at once: four accumulators each.</summary>
+    public const int MaxRowsOfPairs = 4;
+
     /// <summary>The panel's weights at the first block of the run.</summary>
     public byte* Weights;
 
@@ -45,6 +48,14 @@ internal unsafe struct Vnni512Tile
 
     /// <summary>What is added to each block's <see cref="Block.Scales"/>, in bytes, for the panel; int8 only. The kernel moves it on.</summary>
     public long PanelScales;
+
+    /// <summary>Bytes that <see cref="PanelScales"/> moves from a panel to the next.</summary>
+    public long PanelScalesStep;
+
+    /// <summary>Of two panels at once: bytes from the first one's weights, result and scales (int8 only) to the second one's.</summary>
+    public long PairWeights;
+    public long PairY;
+    public long PairScales;
 
     /// <summary>A row of activations.</summary>
     [StructLayout(LayoutKind.Sequential)]

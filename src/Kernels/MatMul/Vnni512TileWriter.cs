@@ -6,39 +6,44 @@ using static Grok1Cluster.Kernels.MachineCode.Gpr;
 namespace Grok1Cluster.Kernels.MatMul;
 
 /// <summary>
-/// Writes the kernels for one to eight rows over a panel of 32 columns, two vectors of 512 bits:
+/// Writes the kernels for one to eight rows over a panel of 32 columns, two vectors of 512 bits, or for one to four rows over two
+/// panels at once, four vectors:
 /// <code>
 /// for each block b:  dot[r] = -offset * sums[r][b]
-///     for each 4 k:  dot[r] += weights[k..k+3] * x[r][k..k+3]          2 loads of weights for all rows, one broadcast a row
+///     for each 4 k:  dot[r] += weights[k..k+3] * x[r][k..k+3]          the weights loaded once for all rows, one broadcast a row
 ///     y[r] = fma(float(dot[r]), scale[r][b] * weightScale[b], y[r])
 /// </code>
 /// Sixteen chains keep both multipliers busy at eight rows, and the 32 registers hold them. int4 weights are masked and
-/// shifted apart on the way: rows k..k+3 in the low four bits, k+4..k+7 in the high ones.
+/// shifted apart on the way: rows k..k+3 in the low four bits, k+4..k+7 in the high ones. Two panels are two streams, which the
+/// processor fetches ahead by itself, and together faster than one; kernels of one panel ask for what comes.
 /// </summary>
 internal sealed class Vnni512TileWriter
 {
     private const int VectorBytes = 64, StepBytes = 2 * VectorBytes;
 
-    // r8 to r15 point to the rows' activations. Some registers serve twice, in turns.
-    private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx, Blocks = Rdx;
+    // r8 to r15 point to the rows' activations; two panels have four rows at most. Some registers serve twice, in turns.
+    private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx, Blocks = Rdx, PairWeights = R12, PairY = R13;
 
-    // zmm0 to zmm15 are the sums: two a row.
-    private const int Low = 16, High = 18, Broadcast = 20, BroadcastHigh = 21, WeightScales = 22, Scale = 24, Product = 25, Mask = 30, Zero = 31;
+    // zmm0 to zmm15 are the sums: two a row, or four. The scales of a block come after its weights.
+    private const int Low = 16, High = 20, WeightScales = 16, Broadcast = 24, BroadcastHigh = 25, Scale = 24, Product = 25, Mask = 30, Zero = 31;
 
     private static readonly Gpr[] Saved = [Rbx, Rbp, R12, R13, R14, R15];
 
     private readonly X64Assembler _code = new();
     private readonly int _rows;
+    private readonly bool _pairs;
     private readonly bool _int4;
+    private readonly int _vectors;
 
-    private Vnni512TileWriter(int rows, bool int4) => (_rows, _int4) = (rows, int4);
+    private Vnni512TileWriter(int rows, bool pairs, bool int4) => (_rows, _pairs, _int4, _vectors) = (rows, pairs, int4, pairs ? 4 : 2);
 
     /// <summary>The instructions of a kernel, a function of a <see cref="Vnni512Tile"/>* that returns nothing.</summary>
-    /// <param name="rows">1 to <see cref="Vnni512Tile.MaxRows"/>.</param>
+    /// <param name="rows">1 to <see cref="Vnni512Tile.MaxRows"/>, or <see cref="Vnni512Tile.MaxRowsOfPairs"/>.</param>
+    /// <param name="pairs">Two panels at once.</param>
     /// <param name="int4">int4 weights, otherwise int8.</param>
-    public static byte[] Write(int rows, bool int4)
+    public static byte[] Write(int rows, bool pairs, bool int4)
     {
-        var writer = new Vnni512TileWriter(rows, int4);
+        var writer = new Vnni512TileWriter(rows, pairs, int4);
         writer.WriteFunction();
         return writer._code.Code.ToArray();
     }
@@ -54,12 +59,17 @@ internal sealed class Vnni512TileWriter
             _code.Vpbroadcastd(Mask, Pointer);
         }
         _code.Mov(Weights, Field(nameof(Vnni512Tile.Weights)));
+        if (_pairs)
+        {
+            _code.Mov(PairWeights, Field(nameof(Vnni512Tile.PairWeights)));
+            _code.Mov(PairY, Field(nameof(Vnni512Tile.PairY)));
+        }
         var panel = _code.Here;
         WritePanel();
         if (!_int4)
         {
             _code.Mov(Pointer, Field(nameof(Vnni512Tile.PanelScales)));
-            _code.Add(Pointer, PanelLayout.Columns * sizeof(ushort));
+            _code.Add(Pointer, Field(nameof(Vnni512Tile.PanelScalesStep)));
             _code.Mov(Field(nameof(Vnni512Tile.PanelScales)), Pointer);
         }
         _code.Mov(Pointer, Field(nameof(Vnni512Tile.Y)));
@@ -85,10 +95,8 @@ internal sealed class Vnni512TileWriter
         var block = _code.Here;
         WriteStart();
         var step = _code.Here;
-        // An int4 block brings its scales along: 144 bytes a step.
-        for (var line = 0; line < (_int4 ? 3 : 2); line++)
-            _code.Prefetcht0(Address.At(Ahead, line * VectorBytes));
-        _code.Add(Ahead, Field(nameof(Vnni512Tile.AheadStep)));
+        if (!_pairs)
+            WritePrefetch();
         if (_int4)
             WriteInt4Step();
         else
@@ -96,7 +104,8 @@ internal sealed class Vnni512TileWriter
         _code.Add(Weights, StepBytes);
         _code.Cmp(K, BlockEnd);
         _code.Jl(step);
-        _code.Mov(Field(nameof(Vnni512Tile.Ahead)), Ahead);
+        if (!_pairs)
+            _code.Mov(Field(nameof(Vnni512Tile.Ahead)), Ahead);
         WriteFinish();
         _code.Add(BlockIndex, 1);
         _code.Cmp(BlockIndex, Field(nameof(Vnni512Tile.EndBlock)));
@@ -113,20 +122,30 @@ internal sealed class Vnni512TileWriter
             _code.Vpbroadcastd(Sum(row, 0), Element(Pointer));
             _code.Vpslld(Sum(row, 0), Sum(row, 0), (byte)int.Log2(_int4 ? PanelLayout.Int4Offset : PanelLayout.Offset));
             _code.Vpsubd(Sum(row, 0), Zero, Sum(row, 0));
-            _code.Vmovdqa32(Sum(row, 1), Sum(row, 0));
+            for (var vector = 1; vector < _vectors; vector++)
+                _code.Vmovdqa32(Sum(row, vector), Sum(row, 0));
         }
         if (_int4)
             _code.Mov(BlockEnd, WeightFormats.Int4Group);
         else
             _code.Mov(BlockEnd, Address.At(Blocks));
         _code.Add(BlockEnd, K);
-        _code.Mov(Ahead, Field(nameof(Vnni512Tile.Ahead)));
+        if (!_pairs)
+            _code.Mov(Ahead, Field(nameof(Vnni512Tile.Ahead)));
+    }
+
+    private void WritePrefetch()
+    {
+        // An int4 block brings its scales along: 144 bytes a step.
+        for (var line = 0; line < (_int4 ? 3 : 2); line++)
+            _code.Prefetcht0(Address.At(Ahead, line * VectorBytes));
+        _code.Add(Ahead, Field(nameof(Vnni512Tile.AheadStep)));
     }
 
     private void WriteInt8Step()
     {
-        for (var half = 0; half < 2; half++)
-            _code.Vmovdqu32(Low + half, Address.At(Weights, half * VectorBytes));
+        for (var vector = 0; vector < _vectors; vector++)
+            _code.Vmovdqu32(Low + vector, WeightsOf(vector, VectorBytes));
         for (var row = 0; row < _rows; row++)
             WriteDots(row, Low, Broadcast, 0);
         _code.Add(K, 4);
@@ -134,12 +153,12 @@ internal sealed class Vnni512TileWriter
 
     private void WriteInt4Step()
     {
-        for (var half = 0; half < 2; half++)
+        for (var vector = 0; vector < _vectors; vector++)
         {
-            _code.Vmovdqu32(High + half, Address.At(Weights, half * VectorBytes));
-            _code.Vpandd(Low + half, High + half, Mask);
-            _code.Vpsrlw(High + half, High + half, 4);
-            _code.Vpandd(High + half, High + half, Mask);
+            _code.Vmovdqu32(High + vector, WeightsOf(vector, VectorBytes));
+            _code.Vpandd(Low + vector, High + vector, Mask);
+            _code.Vpsrlw(High + vector, High + vector, 4);
+            _code.Vpandd(High + vector, High + vector, Mask);
         }
         for (var row = 0; row < _rows; row++)
         {
@@ -152,22 +171,23 @@ internal sealed class Vnni512TileWriter
     private void WriteDots(int row, int weights, int broadcast, int k)
     {
         _code.Vpbroadcastd(broadcast, Address.At(X(row), K, k));
-        for (var half = 0; half < 2; half++)
-            _code.Vpdpbusd(Sum(row, half), weights + half, broadcast);
+        for (var vector = 0; vector < _vectors; vector++)
+            _code.Vpdpbusd(Sum(row, vector), weights + vector, broadcast);
     }
 
     private void WriteFinish()
     {
-        var scales = _int4 ? Weights : Pointer;
         if (!_int4)
         {
             _code.Mov(Pointer, Address.At(Blocks, (int)Marshal.OffsetOf<Vnni512Tile.Block>(nameof(Vnni512Tile.Block.Scales))));
             _code.Add(Pointer, Field(nameof(Vnni512Tile.PanelScales)));
         }
-        for (var half = 0; half < 2; half++)
+        for (var vector = 0; vector < _vectors; vector++)
         {
-            _code.Vpmovzxwd(WeightScales + half, Address.At(scales, half * VectorBytes / 2));
-            _code.Vpslld(WeightScales + half, WeightScales + half, 16);
+            if (vector == 2 && !_int4)
+                _code.Add(Pointer, Field(nameof(Vnni512Tile.PairScales)));
+            _code.Vpmovzxwd(WeightScales + vector, _int4 ? WeightsOf(vector, VectorBytes / 2) : Address.At(Pointer, vector % 2 * VectorBytes / 2));
+            _code.Vpslld(WeightScales + vector, WeightScales + vector, 16);
         }
         if (_int4)
             _code.Add(Weights, PanelLayout.Columns * sizeof(ushort));
@@ -179,13 +199,13 @@ internal sealed class Vnni512TileWriter
             _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
             _code.Mov(Pointer, RowField(nameof(Vnni512Tile.Row.Scales), row));
             _code.Vpbroadcastd(Scale, Element(Pointer));
-            for (var half = 0; half < 2; half++)
+            for (var vector = 0; vector < _vectors; vector++)
             {
-                var y = Address.At(YRow, half * VectorBytes);
-                _code.Vmulps(Product, WeightScales + half, Scale);
-                _code.Vcvtdq2ps(Sum(row, half), Sum(row, half));
-                _code.Vfmadd213ps(Sum(row, half), Product, y);
-                _code.Vmovups(y, Sum(row, half));
+                var y = vector < 2 ? Address.At(YRow, vector * VectorBytes) : Address.At(YRow, PairY, vector % 2 * VectorBytes);
+                _code.Vmulps(Product, WeightScales + vector, Scale);
+                _code.Vcvtdq2ps(Sum(row, vector), Sum(row, vector));
+                _code.Vfmadd213ps(Sum(row, vector), Product, y);
+                _code.Vmovups(y, Sum(row, vector));
             }
             if (row + 1 < _rows)
                 _code.Add(YRow, Field(nameof(Vnni512Tile.YStride)));
@@ -194,7 +214,11 @@ internal sealed class Vnni512TileWriter
 
     private static Gpr X(int row) => R8 + row;
 
-    private static int Sum(int row, int half) => 2 * row + half;
+    private int Sum(int row, int vector) => _vectors * row + vector;
+
+    /// <summary>Where a vector's weights are, or its scales: two vectors of the panel, then two of the other one.</summary>
+    private static Address WeightsOf(int vector, int bytes) =>
+        vector < 2 ? Address.At(Weights, vector * bytes) : Address.At(Weights, PairWeights, vector % 2 * bytes);
 
     /// <summary>A row's 32-bit value of the current block.</summary>
     private static Address Element(Gpr values) => Address.At(values, BlockIndex) with { Scale = 4 };

@@ -128,14 +128,20 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
         var block = _layout.Blocks[index];
         var width = block.Panels * PanelLayout.Columns;
         var panelFloats = count * PanelLayout.Columns;
-        var gate = ThreadScratch.Floats((long)count * (2 * PanelLayout.Columns + width));
-        var up = gate + panelFloats;
-        var hidden = up + panelFloats;
+        // Few rows take all panels of gate and up in one go; of many, two at a time have their results in the cache.
+        var together = count <= FewRows ? block.Panels : 1;
+        var input = ThreadScratch.Floats((long)count * (2 * together * PanelLayout.Columns + width));
+        var hidden = input + 2L * together * panelFloats;
         for (var panel = 0; panel < block.Panels; panel++)
         {
-            new Span<float>(gate, 2 * panelFloats).Clear();
-            PanelProduct.Accumulate(_layout.Format, tile.InputPanel(index, 2 * panel), _x, _rows + first, count, gate, PanelLayout.Columns);
-            PanelProduct.Accumulate(_layout.Format, tile.InputPanel(index, 2 * panel + 1), _x, _rows + first, count, up, PanelLayout.Columns);
+            var gate = input + 2L * (panel % together) * panelFloats;
+            var up = gate + panelFloats;
+            if (gate == input)
+            {
+                new Span<float>(input, checked(2 * together * panelFloats)).Clear();
+                PanelProduct.AccumulateStrip(
+                    _layout.Format, tile.InputPanel(index, 2 * panel), 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
+            }
             for (var row = 0; row < count; row++)
                 GeluTanh.Gate(
                     new ReadOnlySpan<float>(gate + row * PanelLayout.Columns, PanelLayout.Columns), new ReadOnlySpan<float>(up + row * PanelLayout.Columns, PanelLayout.Columns),
@@ -158,7 +164,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             new Span<float>(y, checked(panels * panelFloats)).Clear();
             for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
                 PanelProduct.AccumulateStrip(
-                    _layout.Format, tile.DownPanel(block, firstPanel), panels, _layout.Blocks[block].DownPanelBytes, _hidden[item], _identity.Pointer, count,
+                    _layout.Format, tile.DownPanel(block, firstPanel), panels, _hidden[item], _identity.Pointer, count,
                     y, PanelLayout.Columns, panelFloats);
             for (var panel = 0; panel < panels; panel++)
             {

@@ -47,12 +47,14 @@ public sealed unsafe class ExpertTile : IDisposable
     /// <summary>Gives the memory of some blocks back to the system; neither this tile nor a view of it may use them any more.</summary>
     public void GiveBack(int firstBlock, int endBlock) => _weights?.GiveBack(Layout.Bytes(FirstBlock, firstBlock), Layout.Bytes(firstBlock, endBlock));
 
-    /// <summary>A panel of gate (even index) or up (odd index) of an expert block.</summary>
+    /// <summary>A panel of gate (even index) or up (odd index) of an expert block; the panels follow each other.</summary>
     internal PanelOperands InputPanel(int block, int index) => new()
     {
         Weights = Start(block) + index * Layout.InputPanelBytes,
         Scales = Layout.Format.HasScaleTable() ? (ushort*)(Start(block) + Layout.Blocks[block].InputScales) + index * Layout.InputAxis.Groups * PanelLayout.Columns : null,
         ScaleStride = PanelLayout.Columns,
+        PanelBytes = Layout.InputPanelBytes,
+        PanelScales = Layout.InputAxis.Groups * PanelLayout.Columns,
         FirstGroup = 0,
         Blocks = Layout.InputAxis.BlockPointer,
         FirstBlock = 0,
@@ -68,6 +70,8 @@ public sealed unsafe class ExpertTile : IDisposable
             Weights = Start(block) + layout.DownWeights + panel * layout.DownPanelBytes,
             Scales = Layout.Format.HasScaleTable() ? (ushort*)(Start(block) + layout.DownScales) + panel * PanelLayout.Columns : null,
             ScaleStride = PanelLayout.PaddedColumns(Layout.Columns),
+            PanelBytes = layout.DownPanelBytes,
+            PanelScales = PanelLayout.Columns,
             FirstGroup = layout.FirstGroup,
             Blocks = Layout.HiddenAxis.BlockPointer,
             FirstBlock = layout.FirstActivationBlock,

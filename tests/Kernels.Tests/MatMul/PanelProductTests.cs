@@ -186,23 +186,23 @@ public unsafe class PanelProductTests
     public void A_strip_of_panels_has_the_bits_of_its_panels_one_by_one()
     {
         foreach (var product in ProductPaths.All)
-        {
-            using var fixture = new ProductFixture(product.Weights, product.Activations, 176, 8, 32, 100, 4);
-            var panelBytes = PanelLayout.PanelBytes(product.Weights, fixture.Axis.PaddedLength);
-            foreach (var rows in (int[][])[[2], [3, 0], [0, 1, 2, 3]])
+            foreach (var panels in (int[])[2, 3, 4])
             {
-                var expected = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
-                    PanelProduct.Accumulate(product.Weights, w, x, r, count, y, stride), rows);
-                var calls = 0;
-                var strip = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                using var fixture = new ProductFixture(product.Weights, product.Activations, 176, 8, 32, panels * PanelLayout.Columns - 28, 9);
+                foreach (var rows in (int[][])[[2], [3, 0], [0, 1, 2, 3], [8, 1, 5, 3, 0], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
                 {
-                    // Only now has every panel of the result its start.
-                    if (calls++ == 3)
-                        PanelProduct.AccumulateStrip(product.Weights, fixture.Matrix.Panel(0), 4, panelBytes, x, r, count, y - 3 * PanelLayout.Columns, stride, PanelLayout.Columns);
-                }, rows);
-                TestNumbers.SameBits(expected, strip, $"{product.Name}, {rows.Length} rows");
+                    var expected = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                        PanelProduct.Accumulate(product.Weights, w, x, r, count, y, stride), rows);
+                    var calls = 0;
+                    var strip = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                    {
+                        // Only now has every panel of the result its start.
+                        if (++calls == panels)
+                            PanelProduct.AccumulateStrip(product.Weights, fixture.Matrix.Panel(0), panels, x, r, count, y - (panels - 1) * PanelLayout.Columns, stride, PanelLayout.Columns);
+                    }, rows);
+                    TestNumbers.SameBits(expected, strip, $"{product.Name}, {rows.Length} rows, {panels} panels");
+                }
             }
-        }
     }
 
     [Fact]
