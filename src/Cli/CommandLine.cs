@@ -27,7 +27,7 @@ internal static class CommandLine
         {
             RunVerb.Create(), UpVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
             ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(),
-            ClusterVerb.Create(), CertsVerb.Create(), DoctorVerb.Create(),
+            ClusterVerb.Create(), CertsVerb.Create(), CacheVerb.Create(), DoctorVerb.Create(),
         })
             root.Add(verb);
         // A prompt may begin with a bracket; directives are for debugging parsers.

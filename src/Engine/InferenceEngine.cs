@@ -5,19 +5,11 @@ using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Kv;
 using Grok1Cluster.Engine.Sampling;
 using Grok1Cluster.Engine.Scheduling;
-using Grok1Cluster.Kernels.Memory;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Config;
 using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Engine;
-
-/// <summary>Counters of an engine, as of the last step.</summary>
-/// <param name="DraftedTokens">Tokens guessed by prompt lookup.</param>
-/// <param name="AcceptedTokens">Those of them that were chosen.</param>
-public sealed record EngineStatistics(
-    int Running, int Waiting, int KvBlocksUsed, int KvBlocks, long Steps, long PromptTokens, long GeneratedTokens, long CachedTokens, long Preemptions,
-    long DraftedTokens, long AcceptedTokens);
 
 /// <summary>
 /// Continuous batching: one thread that schedules a step, runs it, and hands out what it gave. Sequences join and leave
@@ -26,27 +18,18 @@ public sealed record EngineStatistics(
 public sealed class InferenceEngine : IDisposable
 {
     private readonly Grok1Config _config;
-    private readonly ForwardPass _forward;
+    private readonly StepRunner _runner;
     private readonly KvBlockPool _pool;
     private readonly EngineOptions _options;
     private readonly Scheduler _scheduler;
     private readonly SamplingWorkspace _workspace;
-    private readonly PromptScorer _promptScorer;
-    private readonly RoutingCapture _routing;
     private readonly ConcurrentQueue<Sequence> _arrivals = new();
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stopping = new();
-    private readonly TokenBatch _batch = new();
     private readonly List<Sequence> _all = [];
-    private readonly List<int> _logitRows = [];
     private readonly Thread _thread;
-    private NativeBuffer<float> _logits = new(0);
     private int _queued;
     private long _steps;
-    private long _promptTokens;
-    private long _generatedTokens;
-    private long _draftedTokens;
-    private long _acceptedTokens;
 
     /// <param name="config">The model.</param>
     /// <param name="forward">One step; used by this engine's thread only, not disposed.</param>
@@ -54,12 +37,10 @@ public sealed class InferenceEngine : IDisposable
     /// <param name="options">How a step is shared.</param>
     public InferenceEngine(Grok1Config config, ForwardPass forward, KvBlockPool pool, EngineOptions options)
     {
-        (_config, _forward, _pool, _options) = (config, forward, pool, options);
+        (_config, _pool, _options) = (config, pool, options);
+        _runner = new StepRunner(config, forward, options.Observer);
         _scheduler = new Scheduler(pool, options);
         _workspace = new SamplingWorkspace(config.VocabularySize);
-        _promptScorer = new PromptScorer(config, forward);
-        _routing = new RoutingCapture(config);
-        forward.Routed += _routing.Add;
         Statistics = Snapshot();
         _thread = new Thread(Loop) { IsBackground = true, Name = "engine" };
         _thread.Start();
@@ -111,9 +92,7 @@ public sealed class InferenceEngine : IDisposable
         // What was submitted while the thread ended.
         TakeArrivals();
         FailAll(new OperationCanceledException("the engine stops"));
-        _forward.Routed -= _routing.Add;
-        _promptScorer.Dispose();
-        _logits.Dispose();
+        _runner.Dispose();
         _stopping.Dispose();
         _signal.Dispose();
     }
@@ -178,12 +157,11 @@ public sealed class InferenceEngine : IDisposable
     private void RunStep(IReadOnlyList<Sequence> step)
     {
         var start = Stopwatch.GetTimestamp();
-        Assemble(step);
         // The step's list changes when a sequence ends in it.
         var (sequences, traced) = (step.Count, FirstTraced(step));
         try
         {
-            _forward.Run(_batch, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_logitRows), _logits, _stopping.Token);
+            _runner.Run(step, _stopping.Token);
             HandOut(step);
         }
         catch (Exception e)
@@ -196,8 +174,8 @@ public sealed class InferenceEngine : IDisposable
         }
         _steps++;
         var end = Stopwatch.GetTimestamp();
-        _scheduler.StepDone(_batch.Rows, Stopwatch.GetElapsedTime(start, end));
-        _options.Observer?.StepEnded(new StepTimes(start, end, _batch.Rows, sequences, traced));
+        _scheduler.StepDone(_runner.Rows, Stopwatch.GetElapsedTime(start, end));
+        _options.Observer?.StepEnded(new StepTimes(start, end, _runner.Rows, sequences, traced));
     }
 
     private static SequenceTimes? FirstTraced(IReadOnlyList<Sequence> step)
@@ -208,99 +186,18 @@ public sealed class InferenceEngine : IDisposable
         return null;
     }
 
-    private void Assemble(IReadOnlyList<Sequence> step)
-    {
-        _batch.Clear();
-        _logitRows.Clear();
-        foreach (var sequence in step)
-        {
-            _batch.Add(sequence.StepTokens(), sequence.Kv.Length, sequence.Kv.Blocks);
-            if (sequence.Completes && sequence.Limit > 0)
-                for (var row = _batch.Rows - 1 - sequence.Drafts; row < _batch.Rows; row++)
-                    _logitRows.Add(row);
-        }
-        _routing.Begin(_batch.Rows, step.Any(sequence => sequence.Request.RoutedExperts));
-        var length = (long)_logitRows.Count * _config.VocabularySize;
-        if (_logits.Length >= length)
-            return;
-        _logits.Dispose();
-        _logits = new NativeBuffer<float>(2 * length);
-    }
-
     private void HandOut(IReadOnlyList<Sequence> step)
     {
-        var (row, logits) = (0, 0);
         foreach (var sequence in step.ToArray())
-        {
-            _promptTokens += sequence.Generated == 0 ? sequence.Scheduled : 0;
-            var (firstRow, firstLogits) = (row, logits);
-            row += sequence.Scheduled;
-            logits += sequence.Completes && sequence.Limit > 0 ? 1 + sequence.Drafts : 0;
             try
             {
-                HandOut(sequence, firstRow, firstLogits);
+                if (_runner.HandOut(sequence) is { } reason)
+                    End(sequence, reason);
             }
             catch (NonFiniteLogitException e)
             {
                 End(sequence, e);
             }
-        }
-    }
-
-    private void HandOut(Sequence sequence, int firstRow, int firstLogits)
-    {
-        if (sequence.FirstUnscored is not null)
-            _promptScorer.Score(sequence, firstRow);
-        var completes = sequence.Completes;
-        Advance(sequence, sequence.Scheduled - sequence.Drafts, firstRow);
-        if (!completes)
-            return;
-        sequence.FinishPrompt();
-        if (sequence.Limit == 0)
-        {
-            End(sequence, FinishReason.Length);
-            return;
-        }
-        // A guess counts as long as it is what was chosen: then its row has computed the choice after it.
-        _draftedTokens += sequence.Drafts;
-        var lastRow = firstRow + sequence.Scheduled - 1 - sequence.Drafts;
-        for (var i = 0; Extend(sequence, Logits(firstLogits + i)) && i < sequence.Drafts && sequence.Tokens[^1] == sequence.DraftAt(i); i++)
-        {
-            _acceptedTokens++;
-            Advance(sequence, 1, lastRow + 1 + i);
-        }
-    }
-
-    private ReadOnlySpan<float> Logits(int index) => _logits.Slice((long)index * _config.VocabularySize, _config.VocabularySize);
-
-    private void Advance(Sequence sequence, int rows, int firstRow)
-    {
-        if (sequence.Request.RoutedExperts)
-            for (var i = 0; i < rows; i++)
-                sequence.AddRouted(sequence.Kv.Length + i, _routing.Row(firstRow + i));
-        sequence.Kv.Advance(rows, sequence.Tokens);
-    }
-
-    /// <summary>Chooses a token; false when the sequence ended.</summary>
-    private bool Extend(Sequence sequence, ReadOnlySpan<float> logits)
-    {
-        var request = sequence.Request;
-        var token = sequence.Sampler.Sample(
-            logits, sequence.Tokens[..request.Prompt.Count], sequence.Tokens[request.Prompt.Count..], sequence.Generated < request.MinTokens ? sequence.Enders : []);
-        if (token == _config.EosToken && !request.IgnoreEos || request.StopTokens.Contains(token))
-        {
-            End(sequence, FinishReason.Stop);
-            return false;
-        }
-        var now = Stopwatch.GetTimestamp();
-        _options.Observer?.TokenGenerated(sequence.Times, now);
-        sequence.Append(token, now, request.Logprobs is { } top ? LogProbabilities.Of(logits, token, top) : null);
-        _generatedTokens++;
-        if (sequence.Generated == sequence.Limit)
-            End(sequence, FinishReason.Length);
-        else
-            return true;
-        return false;
     }
 
     private void End(Sequence sequence, FinishReason reason)
@@ -332,6 +229,6 @@ public sealed class InferenceEngine : IDisposable
     }
 
     private EngineStatistics Snapshot() => new(
-        _scheduler.Running.Count, _scheduler.Waiting, _pool.Capacity - _pool.Available, _pool.Capacity, _steps, _promptTokens, _generatedTokens, _scheduler.CachedTokens, _scheduler.Preemptions,
-        _draftedTokens, _acceptedTokens);
+        _scheduler.Running.Count, _scheduler.Waiting, _pool.Capacity - _pool.Available, _pool.Capacity, _steps, _runner.PromptTokens, _runner.GeneratedTokens,
+        _scheduler.CachedTokens, _scheduler.Preemptions, _runner.DraftedTokens, _runner.AcceptedTokens);
 }

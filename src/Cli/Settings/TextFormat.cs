@@ -33,6 +33,10 @@ internal static class TextFormats
     public static TextFormat<long> Bytes { get; } =
         new("SIZE", "a size such as 16GiB, 16GB or 500000000", ByteSize.TryParse);
 
+    /// <summary>A size, which may be 0.</summary>
+    public static TextFormat<long> BytesOrNone { get; } =
+        new("SIZE", "0 or a size such as 16GiB, 16GB or 500000000", (string text, out long value) => ByteSize.TryParse(text, out value) || text.Trim() == "0");
+
     /// <summary>One size or several.</summary>
     public static TextFormat<long[]?> ByteList { get; } = new("SIZE,...", "sizes such as 100GB, separated by commas", (string text, out long[]? value) =>
     {

@@ -28,11 +28,11 @@ public sealed record BenchmarkOptions
     public int Runs { get; init; } = 3;
 
     /// <summary>Longest sequence that these measurements need, in tokens.</summary>
-    public int LongestSequence => Math.Max(Prompts.Max() + 1, DecodeContext + StepRecorder.SettlingSteps + Generate + 1);
+    public int LongestSequence => Math.Max(Prompts.Max() + 1, DecodeContext + StepTimer.SettlingSteps + Generate + 1);
 
     /// <summary>Positions of KV memory that these measurements need.</summary>
     public int KvPositions => KvBlockLayout.Tokens * Math.Max(
-        Concurrencies.Max() * (KvBlockPool.BlocksFor(DecodeContext + StepRecorder.SettlingSteps + Generate) + SpareBlocks),
+        Concurrencies.Max() * (KvBlockPool.BlocksFor(DecodeContext + StepTimer.SettlingSteps + Generate) + SpareBlocks),
         Prompts.Max(prompt => PrefillSequences(prompt, Concurrencies.Max()) * KvBlockPool.BlocksFor(prompt + 1)));
 
     /// <summary>Prompts that are prefilled together: as many as are to decode, or fewer where they are long.</summary>

@@ -22,7 +22,7 @@ public sealed class EngineBenchmark : IDisposable
     private readonly ClusterSession _session;
     private readonly BenchmarkOptions _options;
     private readonly InferenceEngine _engine;
-    private readonly StepRecorder _recorder;
+    private readonly StepTimer _timer;
     private readonly ModelTraffic _traffic;
     private readonly Random _random = new(1);
     private MachineRoofs? _before;
@@ -36,9 +36,9 @@ public sealed class EngineBenchmark : IDisposable
         var most = options.Concurrencies.Max();
         CheckKv();
         var config = session.Store.Config;
-        _recorder = new StepRecorder(config.LayerCount, config.ExpertCount, config.ExpertsPerToken);
+        _timer = new StepTimer(config.LayerCount, config.ExpertCount, config.ExpertsPerToken);
         _traffic = new ModelTraffic(session.Store, session.Options.Precision);
-        session.Forward.Routed += _recorder.Routed;
+        session.Forward.Routed += _timer.Routed;
         _engine = session.StartEngine(new EngineOptions { MaxRunning = most, MaxWaiting = most, MaxRows = Math.Max(new EngineOptions().MaxRows, most) });
     }
 
@@ -121,8 +121,8 @@ public sealed class EngineBenchmark : IDisposable
     private async Task TouchEveryExpertAsync(CancellationToken cancel)
     {
         var config = _session.Store.Config;
-        _ = _recorder.Watch(rows: 0, steps: 0, began: null);
-        for (var i = 0; i < MostWarmUps && _recorder.TouchedEver < config.LayerCount * config.ExpertCount; i++)
+        _ = _timer.Watch(rows: 0, steps: 0, began: null);
+        for (var i = 0; i < MostWarmUps && _timer.TouchedEver < config.LayerCount * config.ExpertCount; i++)
             await SubmitAsync(1, Math.Min(WarmUpPrompt, config.MaxSequenceLength - 1), 1, cancel);
     }
 
@@ -138,7 +138,7 @@ public sealed class EngineBenchmark : IDisposable
     private async Task<(double RowsPerSecond, double[] StepMilliseconds, double TouchedPerStep)> DecodeAsync(int sequences, int steps, Action? began, CancellationToken cancel)
     {
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        var seen = _recorder.Watch(sequences, steps, began);
+        var seen = _timer.Watch(sequences, steps, began);
         var generating = SubmitAsync(sequences, _options.DecodeContext, _session.Store.Config.MaxSequenceLength, enough.Token);
         await Task.WhenAny(seen, generating);
         // Not which of them came first: a small model has finished before anyone looks.
@@ -150,7 +150,7 @@ public sealed class EngineBenchmark : IDisposable
         await enough.CancelAsync();
         await generating.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         cancel.ThrowIfCancellationRequested();
-        return _recorder.Result();
+        return _timer.Result();
     }
 
     private Task SubmitAsync(int sequences, int prompt, int generate, CancellationToken cancel) =>

@@ -25,8 +25,6 @@ internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
     /// <summary>Prompt tokens found in the prefix cache.</summary>
     public long CachedTokens { get; private set; }
 
-    public bool HasWork => _running.Count + _waiting.Count > 0;
-
     public void Add(Sequence sequence) => _waiting.AddLast(sequence);
 
     /// <summary>Takes a sequence out, wherever it is.</summary>

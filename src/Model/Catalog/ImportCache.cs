@@ -11,20 +11,22 @@ namespace Grok1Cluster.Model.Catalog;
 /// </summary>
 internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProgress<StoreProgress>? progress)
 {
-    private const int KeyLength = 16;
     private static readonly TimeSpan LockInterval = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>The store of a source, imported first where it is not there. This process is known to use it from now on.</summary>
     /// <param name="source">Full path of a directory with a checkpoint.</param>
     /// <inheritdoc cref="ModelCatalog.FindStore"/>
     public string Import(string source, CancellationToken cancel)
     {
         using var checkpoint = Ckpt0Checkpoint.Open(source);
         var target = Path.Combine(places.Cache, Key(source, checkpoint), Name(source));
-        if (ModelStore.IsStore(target))
-            return target;
-        CheckSize(source);
+        if (!ModelStore.IsStore(target))
+            CheckSize(source);
         try
         {
+            DirectoryUse.Keep(Path.GetDirectoryName(target)!);
+            if (ModelStore.IsStore(target))
+                return target;
             using (Lock(target, cancel))
                 if (!ModelStore.IsStore(target))
                 {
@@ -35,6 +37,9 @@ internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProg
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            // A cache that may only be read is as good as any, once the store is there.
+            if (ModelStore.IsStore(target))
+                return target;
             throw new IOException($"the model cannot be imported to the cache: {e.Message}; set {ModelPlaces.CacheVariable} to another place, or type: {CommandLine(source)}", e);
         }
     }
@@ -52,7 +57,7 @@ internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProg
         var identity = new StringBuilder(source);
         foreach (var file in checkpoint.Files.Select(path => new FileInfo(path)))
             identity.Append('\n').Append(file.FullName).Append(' ').Append(file.Length).Append(' ').Append(file.LastWriteTimeUtc.Ticks);
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity.ToString())))[..KeyLength];
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity.ToString())))[..ModelPlaces.ImportKeyDigits];
     }
 
     /// <summary>The directory's name; of <c>grok-1/ckpt-0</c> it is <c>grok-1</c>.</summary>
@@ -80,7 +85,7 @@ internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProg
             {
                 return new FileStream(Path.Combine(folder, "import.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
-            catch (IOException e) when (IsHeld(e))
+            catch (IOException e) when (FileLocks.IsHeld(e))
             {
                 if (!waiting)
                     note($"another process imports to {target}; waiting for it");
@@ -89,7 +94,4 @@ internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProg
             }
         }
     }
-
-    /// <summary>EWOULDBLOCK (Linux, macOS) and ERROR_SHARING_VIOLATION.</summary>
-    private static bool IsHeld(IOException e) => e.HResult is 11 or 35 or unchecked((int)0x80070020);
 }

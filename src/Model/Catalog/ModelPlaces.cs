@@ -5,6 +5,9 @@ namespace Grok1Cluster.Model.Catalog;
 /// <param name="Cache">Full path of the directory for imports made on the fly. May be deleted at any time.</param>
 public sealed record ModelPlaces(string? Demo, string Cache)
 {
+    /// <summary>Each import has a directory of its own in the cache, whose name has so many hexadecimal digits.</summary>
+    public const int ImportKeyDigits = 16;
+
     /// <summary>Stores larger than this are not made unasked.</summary>
     public long MaxCachedBytes { get; init; } = 2_000_000_000;
 

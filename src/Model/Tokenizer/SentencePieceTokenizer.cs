@@ -12,6 +12,9 @@ public sealed class SentencePieceTokenizer
     /// <summary>An encoder whose buffers have grown beyond this many units is not kept.</summary>
     private const int MaxKeptCapacity = 1 << 16;
 
+    /// <summary>UTF-16 units of a character, which may be a piece whether or not merging gives one.</summary>
+    private const int LongestCharacter = 2;
+
     private readonly SentencePieceModel _model;
     private readonly PieceVocabulary _pieces;
     private readonly PieceTrie _userDefined = new();
@@ -45,6 +48,17 @@ public sealed class SentencePieceTokenizer
 
     /// <summary>Ids run from 0 to one less than this.</summary>
     public int VocabularySize => _pieces.Count;
+
+    /// <summary>A number of ids that the text has at least, known without encoding it: no piece stands for more units than the longest.</summary>
+    public int CountAtLeast(ReadOnlySpan<char> text)
+    {
+        // A run of unknown characters of any length is one id.
+        if (!_pieces.HasByteFallback)
+            return 0;
+        var units = _model.RemoveExtraWhitespaces ? text.Length - text.Count(' ') : text.Length;
+        var longest = Math.Max(_pieces.LongestMergeable, LongestCharacter);
+        return (units + longest - 1) / longest;
+    }
 
     /// <summary>The ids of a text. An unpaired surrogate counts as U+FFFD.</summary>
     public int[] Encode(ReadOnlySpan<char> text)

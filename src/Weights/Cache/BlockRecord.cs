@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Weights.Cache;

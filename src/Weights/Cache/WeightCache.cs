@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Grok1Cluster.Model;
+using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Weights.Cache;
@@ -29,7 +30,7 @@ public sealed class WeightCache : IDisposable
     private readonly Dictionary<BlockId, RecordedBlock> _written = [];
     private readonly Lock _gate = new();
     private readonly Lock _syncing = new();
-    private CacheUse? _use;
+    private DirectoryUse? _use;
     private long _bytes;
     private long _writtenBytes;
     private long _synced = Stopwatch.GetTimestamp();
@@ -45,7 +46,7 @@ public sealed class WeightCache : IDisposable
         {
             // From now on nobody makes room by removing it.
             if (System.IO.Directory.Exists(Directory))
-                _use = CacheUse.Begin(Directory);
+                _use = DirectoryUse.Begin(Directory);
             ReadRecord();
         }
     }
@@ -90,7 +91,7 @@ public sealed class WeightCache : IDisposable
     {
         long present;
         lock (_gate)
-            (present, _use) = (_bytes, _use ?? CacheUse.Begin(Directory));
+            (present, _use) = (_bytes, _use ?? DirectoryUse.Begin(Directory));
         if (_options.Limit is { } limit)
             CacheRoom.Make(_options.Root, Directory, present + bytes, limit);
         var available = _options.AvailableBytes(Directory);
@@ -112,7 +113,7 @@ public sealed class WeightCache : IDisposable
             foreach (var block in blocks)
                 if (_blocks.TryGetValue(block.Id, out var sha256) && sha256 != block.Sha256)
                     throw new ModelException($"{Directory}: has {block.Id} with other bytes than are asked for now; stop the workers that use it and remove it");
-            _use ??= CacheUse.Begin(Directory);
+            _use ??= DirectoryUse.Begin(Directory);
         }
         OnDisk(() => Write(blocks));
         var added = 0L;

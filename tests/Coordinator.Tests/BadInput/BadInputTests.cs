@@ -57,6 +57,10 @@ public class BadInputTests(SharedServer shared) : IClassFixture<SharedServer>
         { Completions, """{"prompt":"\ud800"}""", 400, "prompt", "surrogate" },
         { Completions, $$"""{"prompt":[{{string.Join(',', Enumerable.Repeat(7, 600))}}]}""", 400, "prompt", "maximum context length is 512 tokens" },
         { Completions, """{"prompt":[1,2,3],"max_tokens":510}""", 400, "prompt", "maximum context length is 512 tokens" },
+        // Refused by their length, before they are encoded.
+        { Completions, $$"""{"prompt":"{{new string('a', 100_000)}}"}""", 400, "prompt", "maximum context length is 512 tokens, but at least " },
+        { Completions, $$"""{"prompt":["a","{{new string('a', 100_000)}}"]}""", 400, "prompt", "maximum context length is 512 tokens, but at least " },
+        { Chat, $$"""{"messages":[{"role":"user","content":"{{new string('a', 100_000)}}"}]}""", 400, "messages", "maximum context length is 512 tokens, but at least " },
         { Completions, $$"""{"prompt":[{{string.Join(',', Enumerable.Repeat("\"a\"", 200))}}]}""", 400, "prompt", "at most 128" },
         // The model.
         { Completions, """{"prompt":[1],"model":"other"}""", 404, "model", "the model other is not served" },

@@ -107,6 +107,28 @@ public class EncodingTests
         Assert.Equal(["a▁b", "▁", "b"], Pieces(model, "a b b"));
     }
 
+    [Theory]
+    [InlineData("", 0)]
+    [InlineData("aaaaaa", 2)]
+    [InlineData("aaaaaaa", 3)]
+    [InlineData("a      a", 3)]
+    [InlineData("\U0001F600\U0001F600\U0001F600", 2)]
+    public void A_text_has_at_least_as_many_ids_as_the_longest_piece_fits_into_it(string text, int least)
+    {
+        var tokenizer = new TestModel { AddDummyPrefix = false }.AddCharacters("a\U0001F600").Add("aa", -2).Add("aaa", -1).Add("▁▁", -1).Load();
+        Assert.Equal(least, tokenizer.CountAtLeast(text));
+        Assert.InRange(tokenizer.Encode(text).Length, least, int.MaxValue);
+    }
+
+    [Fact]
+    public void Removed_spaces_and_runs_of_unknown_characters_do_not_count_as_ids()
+    {
+        var single = new TestModel { AddDummyPrefix = false, RemoveExtraWhitespaces = true }.AddCharacters("a▁").Load();
+        Assert.Equal((1, 3), (single.CountAtLeast("   a    a  "), single.Encode("   a    a  ").Length));
+        var unknown = new TestModel { AddDummyPrefix = false, ByteFallback = false, WithBytePieces = false }.AddCharacters("a").Load();
+        Assert.Equal((0, 1), (unknown.CountAtLeast("zzzzzzzz"), unknown.Encode("zzzzzzzz").Length));
+    }
+
     [Fact]
     public void Encoding_appends_to_the_callers_list()
     {

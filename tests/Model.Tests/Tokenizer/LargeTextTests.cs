@@ -48,6 +48,7 @@ public class LargeTextTests
         var tokenizer = SentencePieceTokenizer.Load(model);
         int[] ids = [];
         AssertEnds(() => ids = tokenizer.Encode(text));
+        Assert.InRange(tokenizer.CountAtLeast(text), 1, ids.Length);
         var decoded = "";
         AssertEnds(() => decoded = tokenizer.Decode(ids));
         Assert.Equal(Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)).Replace('▁', ' '), decoded);

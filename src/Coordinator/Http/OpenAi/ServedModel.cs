@@ -31,6 +31,18 @@ internal sealed class ServedModel(ClusterSession session)
     public int[] Encode(string text, string param) =>
         Tokenizer?.Encode(text) ?? throw new ApiException($"this model has no tokenizer, so {param} must be token ids", param);
 
+    /// <summary>The ids of a prompt. A text that is too long whatever its tokens are is refused before it is encoded.</summary>
+    /// <param name="text">The prompt.</param>
+    /// <param name="maxTokens">As for <see cref="CheckLength"/>, which must follow.</param>
+    /// <param name="param">Where the prompt was given.</param>
+    /// <exception cref="ApiException">The model has no tokenizer, or the context cannot hold the text.</exception>
+    public int[] EncodePrompt(string text, int? maxTokens, string param)
+    {
+        if (Tokenizer?.CountAtLeast(text) is { } least && !Fits(least, maxTokens))
+            throw TooLong(least, maxTokens, param, "at least ");
+        return Encode(text, param);
+    }
+
     /// <summary>Refuses what the context cannot hold.</summary>
     /// <param name="promptTokens">Tokens of the prompt.</param>
     /// <param name="maxTokens">Tokens that were asked for; null to take what there is room for, at least one.</param>
@@ -39,15 +51,19 @@ internal sealed class ServedModel(ClusterSession session)
     {
         if (promptTokens == 0)
             throw new ApiException($"{param} has no tokens; give at least one", param);
-        if (promptTokens + (long)(maxTokens ?? 1) > Config.MaxSequenceLength)
-            throw new ApiException(
-                $"this model's maximum context length is {Config.MaxSequenceLength} tokens, but {promptTokens + (long)(maxTokens ?? 1)} are needed: {promptTokens} in {param}, {maxTokens ?? 1} for the completion; shorten either", param)
-            {
-                Code = "context_length_exceeded",
-            };
+        if (!Fits(promptTokens, maxTokens))
+            throw TooLong(promptTokens, maxTokens, param, "");
     }
 
     /// <summary>The answer to a request for another model.</summary>
     public ApiException NotServed(string asked) =>
         new($"the model {(asked.Length > 64 ? $"{asked[..64]}..." : asked)} is not served here, {Id} is", "model") { Status = StatusCodes.Status404NotFound, Code = "model_not_found" };
+
+    private bool Fits(int promptTokens, int? maxTokens) => promptTokens + (long)(maxTokens ?? 1) <= Config.MaxSequenceLength;
+
+    private ApiException TooLong(int promptTokens, int? maxTokens, string param, string bound) => new(
+        $"this model's maximum context length is {Config.MaxSequenceLength} tokens, but {bound}{promptTokens + (long)(maxTokens ?? 1)} are needed: {bound}{promptTokens} in {param}, {maxTokens ?? 1} for the completion; shorten either", param)
+    {
+        Code = "context_length_exceeded",
+    };
 }

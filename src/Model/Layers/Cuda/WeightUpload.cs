@@ -33,9 +33,6 @@ internal sealed unsafe class WeightUpload : IDisposable
     /// <summary>The stream in which everything is copied: what waits for it has the weights.</summary>
     public IKernelStream Stream => _stream;
 
-    /// <summary>Device memory that an upload needs beside the weights.</summary>
-    public static long WorkingBytes(ExpertLayout store) => Slots * store.Blocks.Max(block => block.Bytes);
-
     /// <summary>Begins to copy every block of a tile.</summary>
     /// <param name="tile">The weights.</param>
     /// <param name="target">Where the tile's first block goes.</param>

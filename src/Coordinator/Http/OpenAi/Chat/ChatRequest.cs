@@ -62,7 +62,7 @@ internal sealed record ChatRequest
         var logprobs = fields.Flag("logprobs");
         if (top is not null && !logprobs)
             throw new ApiException("top_logprobs needs logprobs: true", "top_logprobs");
-        var prompt = model.Encode(template.Apply(ChatMessages.Read(fields, limits)), "messages");
+        var prompt = model.EncodePrompt(template.Apply(ChatMessages.Read(fields, limits)), generation.MaxTokens, "messages");
         model.CheckLength(prompt.Length, generation.MaxTokens, "messages");
         return new ChatRequest
         {

@@ -60,19 +60,19 @@ internal sealed record CompletionRequest
             Generation = generation,
             Echo = fields.Flag("echo"),
             Logprobs = fields.Integer("logprobs", 0, Math.Min(limits.Logprobs, model.Config.VocabularySize)),
-            Prompts = ReadPrompts(fields, model, limits),
+            Prompts = ReadPrompts(fields, model, limits, generation.MaxTokens),
         };
         foreach (var prompt in request.Prompts)
             model.CheckLength(prompt.Length, generation.MaxTokens, "prompt");
         return request;
     }
 
-    private static IReadOnlyList<int[]> ReadPrompts(RequestFields fields, ServedModel model, ApiLimits limits)
+    private static IReadOnlyList<int[]> ReadPrompts(RequestFields fields, ServedModel model, ApiLimits limits, int? maxTokens)
     {
         if (!fields.TryGet("prompt", out var value))
             throw new ApiException("prompt is missing; give a text or token ids", "prompt");
         if (value.ValueKind == JsonValueKind.String)
-            return [model.Encode(RequestFields.TextOf(value, "prompt"), "prompt")];
+            return [model.EncodePrompt(RequestFields.TextOf(value, "prompt"), maxTokens, "prompt")];
         if (value.ValueKind != JsonValueKind.Array)
             throw new ApiException($"the prompt must be a string, an array of strings, an array of token ids or an array of such arrays, not {RequestFields.Shown(value)}", "prompt");
         if (value.GetArrayLength() == 0)
@@ -85,7 +85,7 @@ internal sealed record CompletionRequest
         var prompts = new List<int[]>();
         foreach (var item in value.EnumerateArray())
             prompts.Add(texts
-                ? model.Encode(RequestFields.TextOf(item, $"prompt[{prompts.Count}]"), "prompt")
+                ? model.EncodePrompt(RequestFields.TextOf(item, $"prompt[{prompts.Count}]"), maxTokens, "prompt")
                 : RequestFields.TokensOf(item, $"prompt[{prompts.Count}]", model.Config.VocabularySize));
         return prompts;
     }

@@ -6,7 +6,7 @@ namespace Grok1Cluster.Coordinator.Bench;
 /// Looks at the engine's steps from inside: when each began, its rows, the distinct experts of its layers. It listens to the
 /// router, on the engine's thread, so it sees a step however the step is divided. Not for concurrent use.
 /// </summary>
-internal sealed class StepRecorder
+internal sealed class StepTimer
 {
     /// <summary>Steps in which all sequences decode that are not timed: sequences still join, caches fill.</summary>
     public const int SettlingSteps = 4;
@@ -27,7 +27,7 @@ internal sealed class StepRecorder
     /// <param name="layers">LayerCount.</param>
     /// <param name="experts">ExpertCount.</param>
     /// <param name="expertsPerToken">Experts of a row.</param>
-    public StepRecorder(int layers, int experts, int expertsPerToken) => (_touched, _expertsPerToken) = (new bool[layers, experts], expertsPerToken);
+    public StepTimer(int layers, int experts, int expertsPerToken) => (_touched, _expertsPerToken) = (new bool[layers, experts], expertsPerToken);
 
     /// <summary>Pairs of layer and expert that had a row since the last <see cref="Watch"/>.</summary>
     public int TouchedEver => _ever.Count;

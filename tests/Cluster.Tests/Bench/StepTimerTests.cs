@@ -3,21 +3,21 @@ using Grok1Cluster.Coordinator.Bench;
 namespace Grok1Cluster.Cluster.Tests.Bench;
 
 /// <summary>What a benchmark sees of the engine's steps: two layers, four experts, one expert a row.</summary>
-public class StepRecorderTests
+public class StepTimerTests
 {
-    private readonly StepRecorder _recorder = new(layers: 2, experts: 4, expertsPerToken: 1);
+    private readonly StepTimer _timer = new(layers: 2, experts: 4, expertsPerToken: 1);
 
     [Fact]
     public void Only_steps_of_all_sequences_after_the_settling_ones_are_timed()
     {
         var begun = 0;
-        var enough = _recorder.Watch(rows: 2, steps: 3, () => begun++);
+        var enough = _timer.Watch(rows: 2, steps: 3, () => begun++);
         Step([0], [0]);
-        for (var i = 0; i < StepRecorder.SettlingSteps - 1; i++)
+        for (var i = 0; i < StepTimer.SettlingSteps - 1; i++)
             Step([0, 0], [0, 0]);
         // A sequence is prefilled in between: what was seen before does not count.
         Step([0, 0, 1, 1], [0, 0, 0, 0]);
-        for (var i = 0; i < StepRecorder.SettlingSteps; i++)
+        for (var i = 0; i < StepTimer.SettlingSteps; i++)
             Step([0, 0], [0, 0]);
         Assert.Equal(0, begun);
         Step([0, 1], [2, 2]);
@@ -28,7 +28,7 @@ public class StepRecorderTests
         // The next step's beginning is the last one's end.
         Step([0, 0], [0, 0]);
         Assert.True(enough.IsCompleted);
-        var result = _recorder.Result();
+        var result = _timer.Result();
         Assert.Equal((3 + 4 + 2) / 3.0, result.TouchedPerStep, 12);
         Assert.Equal(3, result.StepMilliseconds.Length);
         // Steps of this test take microseconds, and each is rounded to a tenth of one.
@@ -38,32 +38,32 @@ public class StepRecorderTests
     [Fact]
     public void A_step_that_comes_in_parts_is_one_step()
     {
-        var enough = _recorder.Watch(rows: 2, steps: 1, began: null);
-        for (var i = 0; i < StepRecorder.SettlingSteps + 1; i++)
+        var enough = _timer.Watch(rows: 2, steps: 1, began: null);
+        for (var i = 0; i < StepTimer.SettlingSteps + 1; i++)
         {
-            _recorder.Routed(0, new[] { 0 });
-            _recorder.Routed(0, new[] { 0 });
-            _recorder.Routed(1, new[] { 1 });
-            _recorder.Routed(1, new[] { 2 });
+            _timer.Routed(0, new[] { 0 });
+            _timer.Routed(0, new[] { 0 });
+            _timer.Routed(1, new[] { 1 });
+            _timer.Routed(1, new[] { 2 });
         }
         Assert.False(enough.IsCompleted);
-        _recorder.Routed(0, new[] { 0 });
+        _timer.Routed(0, new[] { 0 });
         Assert.True(enough.IsCompleted);
-        Assert.Equal(3, _recorder.Result().TouchedPerStep);
+        Assert.Equal(3, _timer.Result().TouchedPerStep);
     }
 
     [Fact]
     public void Experts_that_ever_had_a_row_are_counted_once_for_each_layer()
     {
-        _ = _recorder.Watch(rows: 0, steps: 0, began: null);
+        _ = _timer.Watch(rows: 0, steps: 0, began: null);
         Step([0, 1], [1, 1]);
         Step([1, 2], [1, 1]);
-        Assert.Equal(4, _recorder.TouchedEver);
+        Assert.Equal(4, _timer.TouchedEver);
     }
 
     private void Step(int[] first, int[] second)
     {
-        _recorder.Routed(0, first);
-        _recorder.Routed(1, second);
+        _timer.Routed(0, first);
+        _timer.Routed(1, second);
     }
 }
