@@ -15,17 +15,17 @@ internal sealed record BenchOptions
           --repeat N                  runs of each row (default: 30)
           --model DIR|demo            of the rows about faults, and of the soak (default: demo)
           --tokens N                  of a request (default: 100)
-          --json FILE                 writes every run
+          --json FILE                 every run, written anew after each row
           --etcd-away TIME            of the row etcd-away (default: 60s)
           --operations-model DIR      of the rows about operations (default: 300 MB of random weights, made for this run)
           --transfer-limit SIZE       bytes a second that a worker fetches in an operation, as grok1 takes it (default: 8MB)
-          --before TIME               of steady streams before an operation, which it is compared with (default: 5s)
+          --before TIME               of steady streams before an operation, which it is compared with, and after it (default: 5s)
           --soak TIME                 instead of rows: a random fault now and then, and a ledger of all requests
           --every TIME                between two faults of the soak (default: 10s)
           --seed N                    decides which (default: 1)
           --help                      this
 
-        A TIME is 90s or 20m. Exit codes: 0 all as required, 1 not so, 2 a wrong option.
+        A TIME is 90s or 20m. Exit codes: 0 all as required, 1 not so or a row was not run, 2 a wrong option.
         """;
 
     public bool IsHelp { get; private init; }

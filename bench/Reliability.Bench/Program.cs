@@ -44,5 +44,25 @@ foreach (var row in rows.Where(row => options.Faults.Count == 0 || options.Fault
     if (row.Missing is { } missing)
         Console.Error.WriteLine($"{row.Name}: left out, {missing}");
     else
-        report.Add(row, await row.MeasureAsync(bench));
+        await MeasureAsync(row);
 return report.End() ? 0 : 1;
+
+// One row that cannot be run does not take the others with it.
+async Task MeasureAsync(Row row)
+{
+    var runs = new List<RowRun>();
+    string? fault = null;
+    try
+    {
+        await foreach (var run in row.MeasureAsync(bench))
+            runs.Add(run);
+    }
+    catch (Exception e)
+    {
+        Console.Error.WriteLine($"{row.Name}: {e}");
+        // What a process did not do, and the last that it said.
+        var lines = e.Message.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        fault = lines.Length > 1 ? $"{lines[0]}: {lines[^1]}" : e.Message;
+    }
+    report.Add(row, runs, fault);
+}

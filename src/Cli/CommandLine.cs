@@ -19,17 +19,26 @@ internal static class CommandLine
         Recursive = true,
     };
 
-    public static RootCommand CreateRoot()
+    private static readonly (string Name, Func<Command> Create)[] Verbs =
+    [
+        ("run", RunVerb.Create), ("up", UpVerb.Create), ("serve", ServeVerb.Create), ("worker", WorkerVerb.Create), ("logits", LogitsVerb.Create), ("eval", EvalVerb.Create),
+        ("bench", BenchVerb.Create), ("tokenize", TokenizeVerb.Create), ("import", ImportVerb.Create), ("inspect", InspectVerb.Create), ("verify", VerifyVerb.Create),
+        ("synth", SynthVerb.Create), ("plan", PlanVerb.Create), ("simulate", SimulateVerb.Create), ("top", TopVerb.Create), ("cluster", ClusterVerb.Create),
+        ("certs", CertsVerb.Create), ("cache", CacheVerb.Create), ("doctor", DoctorVerb.Create),
+    ];
+
+    /// <param name="only">
+    /// The verb that is wanted: the others are not made then, which a process would feel at its start, because their code is compiled for
+    /// that. Anything else makes all of them.
+    /// </param>
+    public static RootCommand CreateRoot(string? only = null)
     {
         var root = new RootCommand("Grok-1 on one coordinator and many expert workers.") { HelpName = "grok1" };
         root.Add(ConfigOption);
-        foreach (var verb in new Command[]
-        {
-            RunVerb.Create(), UpVerb.Create(), ServeVerb.Create(), WorkerVerb.Create(), LogitsVerb.Create(), EvalVerb.Create(), BenchVerb.Create(), TokenizeVerb.Create(),
-            ImportVerb.Create(), InspectVerb.Create(), VerifyVerb.Create(), SynthVerb.Create(), PlanVerb.Create(), SimulateVerb.Create(), TopVerb.Create(),
-            ClusterVerb.Create(), CertsVerb.Create(), CacheVerb.Create(), DoctorVerb.Create(),
-        })
-            root.Add(verb);
+        var isVerb = Verbs.Any(verb => verb.Name == only);
+        foreach (var (name, create) in Verbs)
+            if (!isVerb || name == only)
+                root.Add(create());
         // A prompt may begin with a bracket; directives are for debugging parsers.
         root.Directives.Clear();
         var help = root.Options.OfType<HelpOption>().Single();
@@ -43,7 +52,7 @@ internal static class CommandLine
         try
         {
             // A prompt may begin with @, so there are no response files.
-            var parsed = CreateRoot().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            var parsed = CreateRoot(args.FirstOrDefault()).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
                 throw UsageException.Of(parsed);
             RefuseUnknownFlags(parsed);

@@ -26,6 +26,14 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public void A_verb_that_is_wanted_is_made_alone_and_of_a_name_that_is_none_all_are()
+    {
+        var all = CommandLine.CreateRoot().Subcommands.Select(verb => verb.Name).ToArray();
+        Assert.All(all, name => Assert.Equal([name], CommandLine.CreateRoot(name).Subcommands.Select(verb => verb.Name)));
+        Assert.Equal(all, CommandLine.CreateRoot("nonsense").Subcommands.Select(verb => verb.Name));
+    }
+
+    [Fact]
     public async Task Help_of_the_whole_shows_the_table_of_settings()
     {
         var result = await Grok1Process.RunAsync("--help");

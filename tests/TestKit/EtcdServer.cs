@@ -27,6 +27,7 @@ public sealed class EtcdServer : IAsyncDisposable
 {
     private const long DataBytes = 512 << 20;
     private const int Kill9 = 9, Stop19 = 19, Continue18 = 18;
+    private const string Root = "root", Authenticate = "auth/authenticate";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     private readonly string _data = Path.Combine(MemoryFolder(), $"grok1-etcd-{Guid.NewGuid():N}");
@@ -36,8 +37,10 @@ public sealed class EtcdServer : IAsyncDisposable
     private Grok1Process _process = null!;
 
     private readonly string? _tls;
+    private readonly IReadOnlyList<string> _flags;
+    private bool _asksForUsers;
 
-    private EtcdServer((int Client, int Peer) ports, string? tls) => (_port, _peerPort, _tls) = (ports.Client, ports.Peer, tls);
+    private EtcdServer((int Client, int Peer) ports, string? tls, IReadOnlyList<string> flags) => (_port, _peerPort, _tls, _flags) = (ports.Client, ports.Peer, tls, flags);
 
     /// <summary>Where clients reach it.</summary>
     public string Address => $"127.0.0.1:{_port}";
@@ -47,11 +50,12 @@ public sealed class EtcdServer : IAsyncDisposable
 
     /// <param name="tls">Directory of a node's credentials (<c>grok1 certs issue</c>): it then takes TLS only, and only certificates of its CA; null in clear.</param>
     /// <inheritdoc cref="StartAsync()"/>
-    public static async Task<EtcdServer> StartAsync(string? tls)
+    /// <param name="flags">More of etcd's own.</param>
+    public static async Task<EtcdServer> StartAsync(string? tls, params IReadOnlyList<string> flags)
     {
         for (var attempt = 0; ; attempt++)
         {
-            var server = new EtcdServer(FreePorts(), tls);
+            var server = new EtcdServer(FreePorts(), tls, flags);
             try
             {
                 await server.RestartAsync();
@@ -76,6 +80,7 @@ public sealed class EtcdServer : IAsyncDisposable
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", $"test={peer}",
             // The shortest lease is one and a half elections.
             "--heartbeat-interval", "50", "--election-timeout", "500",
+            .. _flags,
             .. _tls is null ? Array.Empty<string>() :
             [
                 "--cert-file", Path.Combine(_tls, "node.pem"), "--key-file", Path.Combine(_tls, "node.pem"),
@@ -103,6 +108,34 @@ public sealed class EtcdServer : IAsyncDisposable
 
     /// <summary>SIGCONT.</summary>
     public void Resume() => Signals.Send(_process.Id, Continue18);
+
+    /// <summary>Waits for a line of its log.</summary>
+    public Task UntilLineAsync(Func<string, bool> wanted) => _process.WaitForErrorLineAsync(wanted, Limit);
+
+    /// <summary>From now on it asks who calls. Start it with <c>--bcrypt-cost 4</c>: what makes passwords hard to guess is slow.</summary>
+    /// <param name="user">May read and write below a prefix.</param>
+    /// <param name="password">The user's.</param>
+    /// <param name="prefix">Of ASCII.</param>
+    public async Task AskForUsersAsync(string user, string password, string prefix)
+    {
+        await AddUserAsync(Root, Root);
+        await AddUserAsync(user, password);
+        await AskAsync("auth/role/add", new JsonObject { ["name"] = Root });
+        await AskAsync("auth/role/add", new JsonObject { ["name"] = user });
+        await AskAsync("auth/role/grant", new JsonObject
+        {
+            ["name"] = user, ["perm"] = new JsonObject { ["permType"] = "READWRITE", ["key"] = Base64(prefix), ["range_end"] = Base64(prefix[..^1] + (char)(prefix[^1] + 1)) },
+        });
+        foreach (var name in new[] { Root, user })
+            await AskAsync("auth/user/grant", new JsonObject { ["user"] = name, ["role"] = name });
+        await AskAsync("auth/enable", []);
+        _asksForUsers = true;
+    }
+
+    /// <summary>A user without a role.</summary>
+    public Task AddUserAsync(string user, string password) => AskAsync("auth/user/add", new JsonObject { ["name"] = user, ["password"] = password });
+
+    public Task ChangePasswordAsync(string user, string password) => AskAsync("auth/user/changepw", new JsonObject { ["name"] = user, ["password"] = password });
 
     public Task PutAsync(string key, string value) => PutAsync(key, Encoding.UTF8.GetBytes(value));
 
@@ -151,7 +184,10 @@ public sealed class EtcdServer : IAsyncDisposable
     private async Task<JsonNode> AskAsync(string path, JsonObject request)
     {
         using var limit = new CancellationTokenSource(Limit);
-        using var response = await _http.PostAsJsonAsync($"http://{Address}/v3/{path}", request, limit.Token);
+        using var message = new HttpRequestMessage(HttpMethod.Post, $"http://{Address}/v3/{path}") { Content = JsonContent.Create(request) };
+        if (_asksForUsers && path != Authenticate)
+            message.Headers.TryAddWithoutValidation("Authorization", (await AskAsync(Authenticate, new JsonObject { ["name"] = Root, ["password"] = Root }))["token"]!.GetValue<string>());
+        using var response = await _http.SendAsync(message, limit.Token);
         response.EnsureSuccessStatusCode();
         return (await response.Content.ReadFromJsonAsync<JsonNode>(limit.Token))!;
     }

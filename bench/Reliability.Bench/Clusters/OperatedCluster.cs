@@ -32,12 +32,14 @@ internal sealed class OperatedCluster : IDisposable
     /// <param name="replicas">Workers that hold each bundle.</param>
     /// <param name="precision">As grok1 takes it.</param>
     /// <param name="transferLimit">Bytes a second that a worker may fetch, as grok1 takes it.</param>
-    public static async Task<OperatedCluster> StartAsync(string model, int replicas, string precision, string transferLimit)
+    /// <param name="prepare">Done when it serves.</param>
+    public static async Task<OperatedCluster> StartAsync(string model, int replicas, string precision, string transferLimit, Func<OperatedCluster, Task> prepare)
     {
         var cluster = new OperatedCluster(model, replicas);
         try
         {
             await cluster.BeginAsync(precision, transferLimit);
+            await prepare(cluster);
             return cluster;
         }
         catch

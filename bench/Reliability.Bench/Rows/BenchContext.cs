@@ -55,9 +55,25 @@ internal sealed class BenchContext(BenchOptions options, Action<string> note) : 
         const string name = "faults";
         if (_texts.TryGetValue(name, out var known))
             return known;
-        using var undisturbed = await TestedCluster.StartAsync(new TestedClusterOptions { Model = Model });
+        using var undisturbed = await StartAsync("the undisturbed cluster", () => TestedCluster.StartAsync(new TestedClusterOptions { Model = Model }));
         using var streams = new Streams(undisturbed.Url, options.Tokens);
         return await TextsAsync(name, streams);
+    }
+
+    /// <summary>Starts a cluster, and once more where that failed: a busy machine may take too long about it.</summary>
+    /// <param name="name">Whose cluster it is, for messages.</param>
+    /// <param name="start">Leaves nothing behind where it fails.</param>
+    public async Task<T> StartAsync<T>(string name, Func<Task<T>> start)
+    {
+        try
+        {
+            return await start();
+        }
+        catch (Exception e)
+        {
+            note($"{name}: no start, which is tried once more: {e.Message}");
+        }
+        return await start();
     }
 
     public void Dispose()

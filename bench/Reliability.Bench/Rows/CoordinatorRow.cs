@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Reliability.Bench.Clusters;
 
 namespace Grok1Cluster.Reliability.Bench.Rows;
@@ -10,50 +9,22 @@ namespace Grok1Cluster.Reliability.Bench.Rows;
 /// </summary>
 internal sealed record CoordinatorRow(string Name, string Text) : Row(Name, Text)
 {
-    private const int Workers = 3;
     private static readonly TimeSpan Before = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Away = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan After = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
-    public override async Task<IReadOnlyList<RowRun>> MeasureAsync(BenchContext bench)
+    public override async IAsyncEnumerable<RowRun> MeasureAsync(BenchContext bench)
     {
-        var plan = Path.GetTempFileName();
-        using var fleet = new WorkerFleet();
-        try
-        {
-            PlanFile.Save(plan, BenchPlans.Whole(bench.Model, Workers, replicas: 2));
-            foreach (var id in WorkerIds.Numbered(Workers))
-                await fleet.StartAsync(id, "--model", bench.Model);
-            string[] flags = ["--model", bench.Model, "--plan", plan, "--threads", "1", "--worker-address", string.Join(',', fleet.Addresses), "--port"];
-            using var other = await ServingProcess.StartAsync([.. flags, "0"]);
-            var killed = await ServingProcess.StartAsync([.. flags, "0"]);
-            try
-            {
-                var runs = new List<RowRun>();
-                // The cluster is afterwards what it was before: the next run has it again.
-                while (runs.Count < bench.Options.Repeat)
-                {
-                    var (run, again) = await RunAsync(bench, fleet, other, killed, flags);
-                    killed.Dispose();
-                    killed = again;
-                    runs.Add(run);
-                }
-                return runs;
-            }
-            finally
-            {
-                killed.Dispose();
-            }
-        }
-        finally
-        {
-            File.Delete(plan);
-        }
+        // The cluster is after a run what it was before: the next one has it again.
+        using var cluster = await bench.StartAsync(Name, () => PairedCluster.StartAsync(bench.Model));
+        for (var run = 0; run < bench.Options.Repeat; run++)
+            yield return await RunAsync(bench, cluster);
     }
 
-    private static async Task<(RowRun Run, ServingProcess Again)> RunAsync(BenchContext bench, WorkerFleet fleet, ServingProcess other, ServingProcess killed, string[] flags)
+    private static async Task<RowRun> RunAsync(BenchContext bench, PairedCluster cluster)
     {
+        var (fleet, other, killed) = (cluster.Fleet, cluster.First, cluster.Second);
         await other.UntilReadyAsync(Limit);
         await killed.UntilReadyAsync(Limit);
         using var streams = new Streams(other.Url, bench.Options.Tokens);
@@ -69,8 +40,8 @@ internal sealed record CoordinatorRow(string Name, string Text) : Row(Name, Text
         await killed.KillAsync();
         await Task.Delay(Away);
         var start = Stopwatch.GetTimestamp();
-        var again = await ServingProcess.StartAsync([.. flags, $"{killed.Url.Port}"]);
-        await again.UntilReadyAsync(Limit);
+        await cluster.StartSecondAgainAsync();
+        await cluster.Second.UntilReadyAsync(Limit);
         var back = Stopwatch.GetElapsedTime(start);
         await Task.Delay(After);
         Volatile.Write(ref running, false);
@@ -88,7 +59,7 @@ internal sealed record CoordinatorRow(string Name, string Text) : Row(Name, Text
             problems.Add("nobody was generating when the coordinator was killed, or nobody was answered when it was back");
         if (broken.FirstOrDefault() is { } one)
             bench.Note($"kill-coordinator: what a client of it sees: {one.Broken}");
-        return (RowRun.Of(results, texts) with
+        return RowRun.Of(results, texts) with
         {
             Problems = problems,
             Figures = new Dictionary<string, double>
@@ -100,7 +71,7 @@ internal sealed record CoordinatorRow(string Name, string Text) : Row(Name, Text
                 ["its clients: text ended without a word"] = silent,
                 ["ready again ms after its start"] = back.TotalMilliseconds,
             },
-        }, again);
+        };
     }
 
     /// <summary>Calls that workers have computed since their start, and the weights they hold.</summary>

@@ -11,7 +11,6 @@ namespace Grok1Cluster.Reliability.Bench.Rows;
 internal sealed record EtcdRow(string Name, string Text) : Row(Name, Text)
 {
     private const string Killed = "worker-1", Added = "worker-3";
-    private const int Workers = 3;
 
     /// <summary>Membership has to converge within this after etcd is back.</summary>
     private static readonly TimeSpan Required = TimeSpan.FromSeconds(5);
@@ -28,26 +27,19 @@ internal sealed record EtcdRow(string Name, string Text) : Row(Name, Text)
 
     public override string? Missing => EtcdFactAttribute.Missing;
 
-    public override async Task<IReadOnlyList<RowRun>> MeasureAsync(BenchContext bench)
+    public override async IAsyncEnumerable<RowRun> MeasureAsync(BenchContext bench)
     {
-        var runs = new List<RowRun>();
         // Each with a new cluster: the last one has another plan and other workers.
-        while (runs.Count < bench.Options.Repeat)
-            runs.Add(await RunAsync(bench));
-        return runs;
+        for (var run = 0; run < bench.Options.Repeat; run++)
+        {
+            await using var cluster = await bench.StartAsync(Name, () => RegisteredCluster.StartAsync(bench.Model));
+            yield return await RunAsync(bench, cluster);
+        }
     }
 
-    private static async Task<RowRun> RunAsync(BenchContext bench)
+    private static async Task<RowRun> RunAsync(BenchContext bench, RegisteredCluster cluster)
     {
-        await using var etcd = await EtcdServer.StartAsync();
-        using var fleet = new WorkerFleet();
-        string[] flags = ["--model", bench.Model, "--hold", "none", "--etcd", etcd.Address];
-        foreach (var number in Enumerable.Range(0, Workers))
-            await fleet.StartAsync($"worker-{number}", flags);
-        // In exact, since another plan adds in another order, which rounds to other texts in fast.
-        using var coordinator = await ServingProcess.StartAsync(
-            ["--model", bench.Model, "--port", "0", "--advertise", "coordinator:8080", "--threads", "1", "--plan", "whole", "--replicas", "2", "--precision", "exact", "--etcd", etcd.Address, "--least-workers", $"{Workers}"]);
-        await coordinator.UntilReadyAsync(Limit);
+        var (etcd, fleet, coordinator) = (cluster.Etcd, cluster.Fleet, cluster.Coordinator);
         using var streams = new Streams(coordinator.Url, bench.Options.Tokens);
         var texts = await bench.TextsAsync("etcd", streams);
         await streams.WarmAsync(BenchContext.Clients, BenchContext.Kinds);
@@ -60,7 +52,7 @@ internal sealed record EtcdRow(string Name, string Text) : Row(Name, Text)
         await Task.Delay(bench.Options.EtcdAway / 3);
         fleet.Kill(Killed);
         await Task.Delay(Max(TimeSpan.Zero, bench.Options.EtcdAway - HeadStart - Stopwatch.GetElapsedTime(away)));
-        var added = AddAsync(fleet, flags);
+        var added = AddAsync(bench.Model, cluster);
         await Task.Delay(Max(TimeSpan.Zero, bench.Options.EtcdAway - Stopwatch.GetElapsedTime(away)));
         await etcd.RestartAsync();
 
@@ -97,23 +89,23 @@ internal sealed record EtcdRow(string Name, string Text) : Row(Name, Text)
     private static async Task<TimeSpan> PartAsync(ServingProcess coordinator, Task added, long since)
     {
         await added;
-        await coordinator.UntilLineAsync(line => line.Contains("plan 2 holds: 3 workers", StringComparison.Ordinal), Limit);
+        await coordinator.UntilLineAsync(line => line.Contains($"plan 2 holds: {RegisteredCluster.Workers} workers", StringComparison.Ordinal), Limit);
         await coordinator.UntilReadyAsync(Limit);
         return Stopwatch.GetElapsedTime(since);
     }
 
     /// <summary>Starts the new worker, and again where etcd was not back in time: as a service does.</summary>
-    private static async Task AddAsync(WorkerFleet fleet, string[] flags)
+    private static async Task AddAsync(string model, RegisteredCluster cluster)
     {
         while (true)
             try
             {
-                await fleet.StartAsync(Added, flags);
+                await cluster.StartWorkerAsync(model, Added);
                 return;
             }
             catch (TimeoutException)
             {
-                if ((await fleet.Process(Added).WaitForExitAsync()).ExitCode != Network)
+                if ((await cluster.Fleet.Process(Added).WaitForExitAsync()).ExitCode != Network)
                     throw;
             }
     }

@@ -33,20 +33,21 @@ internal sealed record FaultRow(string Name, string Text, TestedClusterOptions O
 
     public override string? Missing => Hosts > 0 ? NetworkLab.Missing.Value ?? PacketFilter.Missing.Value : null;
 
-    public override async Task<IReadOnlyList<RowRun>> MeasureAsync(BenchContext bench)
+    public override async IAsyncEnumerable<RowRun> MeasureAsync(BenchContext bench)
     {
         var texts = await bench.FaultTextsAsync();
-        var runs = new List<RowRun>();
-        while (runs.Count < bench.Options.Repeat)
+        for (var runs = 0; runs < bench.Options.Repeat;)
         {
             using var lab = Hosts > 0 ? new NetworkLab(Hosts, null) : null;
-            using var cluster = await TestedCluster.StartAsync(Options with { Lab = lab });
+            using var cluster = await bench.StartAsync(Name, () => TestedCluster.StartAsync(Options with { Lab = lab }));
             using var streams = new Streams(cluster.Url, bench.Options.Tokens);
             do
-                runs.Add(await RunAsync(cluster, streams, lab, texts));
-            while (runs.Count < bench.Options.Repeat && LeavesHealthy && await IsHealthyAgainAsync(cluster, streams));
+            {
+                yield return await RunAsync(cluster, streams, lab, texts);
+                runs++;
+            }
+            while (runs < bench.Options.Repeat && LeavesHealthy && await IsHealthyAgainAsync(cluster, streams));
         }
-        return runs;
     }
 
     private async Task<RowRun> RunAsync(TestedCluster cluster, Streams streams, NetworkLab? lab, IReadOnlyList<string> texts)

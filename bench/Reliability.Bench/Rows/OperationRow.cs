@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Reliability.Bench.Clusters;
 
@@ -6,16 +7,23 @@ namespace Grok1Cluster.Reliability.Bench.Rows;
 
 /// <summary>
 /// An operation while streams run, with the limit on transfers. No request may fail and no text may change; and tokens a second of all
-/// streams during the operation are compared with those before it.
+/// streams during the operation are compared with those just before it, on the same cluster. Those after it tell a dip from a
+/// machine that became slower, where the operation leaves the cluster as it was.
 /// </summary>
 /// <param name="Operate">What is done.</param>
 internal sealed record OperationRow(string Name, string Text, Func<OperatedCluster, Task> Operate) : Row(Name, Text)
 {
     /// <summary>The figures that every operation has.</summary>
-    public const string Took = "took s", RateBefore = "tok/s before", RateDuring = "tok/s during", Dip = "dip %";
+    public const string Took = "took s", RateBefore = "tok/s before", RateDuring = "tok/s during", RateAfter = "tok/s after", Dip = "dip %";
 
-    /// <summary>Streams run before they are looked at, so that code is compiled by then, and after.</summary>
-    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(4), After = TimeSpan.FromSeconds(1);
+    /// <summary>
+    /// Before streams are looked at they run until two windows agree, so that code is compiled by then: else an operation seems to cost
+    /// less than it does. On a machine that never is so steady they are looked at nevertheless.
+    /// </summary>
+    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(4), Window = TimeSpan.FromSeconds(2), LongestSettling = TimeSpan.FromSeconds(20);
+
+    /// <summary>Of the tokens of a window.</summary>
+    private const double Agreement = 0.05;
 
     public static IReadOnlyList<OperationRow> All { get; } =
     [
@@ -38,43 +46,55 @@ internal sealed record OperationRow(string Name, string Text, Func<OperatedClust
 
     public string Precision { get; init; } = "fast";
 
-    public override async Task<IReadOnlyList<RowRun>> MeasureAsync(BenchContext bench)
+    public override async IAsyncEnumerable<RowRun> MeasureAsync(BenchContext bench)
     {
         var model = await bench.OperationsModelAsync();
-        var runs = new List<RowRun>();
         // Each with a new cluster: what a worker has fetched once it has on its disk, and would not fetch again.
-        while (runs.Count < bench.Options.Repeat)
+        for (var run = 1; run <= bench.Options.Repeat; run++)
         {
-            using var cluster = await OperatedCluster.StartAsync(model, Replicas, Precision, bench.Options.TransferLimit);
+            using var cluster = await bench.StartAsync(Name, () => OperatedCluster.StartAsync(model, Replicas, Precision, bench.Options.TransferLimit, Prepare));
             using var streams = new Streams(cluster.Url, bench.Options.Tokens);
-            runs.Add(await RunAsync(bench, cluster, streams, await bench.TextsAsync($"operations {Precision}", streams)));
+            var measured = await RunAsync(bench, cluster, streams, await bench.TextsAsync($"operations {Precision}", streams));
+            bench.Note($"{Name}, run {run}: {string.Join(", ", measured.Figures.Select(figure => string.Create(CultureInfo.InvariantCulture, $"{figure.Key} {figure.Value:0.0}")))}");
+            yield return measured;
         }
-        return runs;
     }
 
     private async Task<RowRun> RunAsync(BenchContext bench, OperatedCluster cluster, Streams streams, IReadOnlyList<string> texts)
     {
-        await Prepare(cluster);
         await streams.WarmAsync(BenchContext.Clients, BenchContext.Kinds);
         var running = true;
         var stream = streams.RunAsync(BenchContext.Clients, BenchContext.Kinds, () => Volatile.Read(ref running));
-        await Task.Delay(Settling);
+        await SettleAsync(streams);
         var steady = Stopwatch.GetTimestamp();
         await Task.Delay(bench.Options.Before);
         var begun = Stopwatch.GetTimestamp();
         await Operate(cluster);
         var done = Stopwatch.GetTimestamp();
-        await Task.Delay(After);
+        await Task.Delay(bench.Options.Before);
+        var end = Stopwatch.GetTimestamp();
         Volatile.Write(ref running, false);
         var results = await stream;
-        var (before, during) = (Rate(results, steady, begun), Rate(results, begun, done));
-        return RowRun.Of(results, texts) with
+        var (before, during, after) = (Rate(results, steady, begun), Rate(results, begun, done), Rate(results, done, end));
+        var figures = new Dictionary<string, double> { [Took] = Stopwatch.GetElapsedTime(begun, done).TotalSeconds, [RateBefore] = before, [RateDuring] = during, [RateAfter] = after };
+        if (before > 0)
+            figures[Dip] = 100 * (1 - during / before);
+        return RowRun.Of(results, texts) with { Figures = figures, Problems = before > 0 ? [] : ["no token came before the operation, so there is nothing to compare with"] };
+    }
+
+    /// <summary>Completes when the streams give about as many tokens in a time as in the time before.</summary>
+    private static async Task SettleAsync(Streams streams)
+    {
+        var start = Stopwatch.GetTimestamp();
+        await Task.Delay(Settling);
+        for (int last = -1, tokens; Stopwatch.GetElapsedTime(start) < LongestSettling; last = tokens)
         {
-            Figures = new Dictionary<string, double>
-            {
-                [Took] = Stopwatch.GetElapsedTime(begun, done).TotalSeconds, [RateBefore] = before, [RateDuring] = during, [Dip] = 100 * (1 - during / before),
-            },
-        };
+            var before = streams.Parts;
+            await Task.Delay(Window);
+            tokens = streams.Parts - before;
+            if (last > 0 && Math.Abs(tokens - last) <= Agreement * last)
+                return;
+        }
     }
 
     /// <summary>Tokens a second of all streams.</summary>

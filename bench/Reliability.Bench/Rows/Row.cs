@@ -11,7 +11,7 @@ internal abstract record Row(string Name, string Text)
     /// <summary>Whether streams are to end with an error that names the tiles.</summary>
     public bool MustFail { get; init; }
 
-    /// <summary>Runs it so often.</summary>
+    /// <summary>Runs it as often as was asked for. Each run is given when it is done, so that a fault in a later one does not take it away.</summary>
     /// <param name="bench">What was asked for.</param>
-    public abstract Task<IReadOnlyList<RowRun>> MeasureAsync(BenchContext bench);
+    public abstract IAsyncEnumerable<RowRun> MeasureAsync(BenchContext bench);
 }

@@ -50,6 +50,7 @@ internal static class ExitCodes
 
     private static int Classify(Exception exception) => exception switch
     {
+        MembershipDeniedException => Auth,
         UsageException or CredentialsException or PromptException or StoreExistsException => Usage,
         ModelException or PlanException => Model,
         ResourceException or CudaException or OutOfMemoryException => Resources,

@@ -27,6 +27,12 @@ internal sealed class MembershipOptions
     private readonly SettingOption<string?> _key = new(
         "--etcd-key", "membership:etcd_key", TextFormats.OptionalText("FILE"), null, "its key, PEM (default: in the file of --etcd-cert)");
 
+    private readonly SettingOption<string?> _user = new(
+        "--etcd-user", "membership:etcd_user", TextFormats.OptionalText("NAME"), null, "user of etcd to be, where it asks for users (default: none)");
+
+    private readonly SettingOption<string?> _password = new(
+        "--etcd-password-file", "membership:etcd_password_file", TextFormats.OptionalText("FILE"), null, "file with the password of --etcd-user in one line");
+
     private readonly SettingOption<string> _cluster = new(
         "--cluster", "membership:cluster", TextFormats.Text("NAME"), "default", "which of the clusters in one etcd");
 
@@ -36,7 +42,7 @@ internal sealed class MembershipOptions
         "--coordinator-id", "membership:coordinator_id", TextFormats.OptionalText("ID"), null, "this coordinator's id in etcd (default: HOST-PORT)");
 
     private readonly SettingOption<int> _leastWorkers = new(
-        "--least-workers", "membership:least_workers", TextFormats.Count(1, 1024), 1, "workers to wait for before the first plan is made");
+        "--least-workers", "membership:least_workers", TextFormats.Count(1, 1024), 1, "workers to wait for before the first plan is made (at least --replicas)");
 
     /// <param name="who">Who uses the address: <c>coordinators</c> or <c>others</c>.</param>
     /// <param name="listen">The flag of the default.</param>
@@ -46,7 +52,7 @@ internal sealed class MembershipOptions
     /// <param name="coordinator">Whether the verb is a coordinator's.</param>
     public void AddTo(Command command, bool coordinator)
     {
-        foreach (var option in new Option[] { _etcd, _authorities, _certificate, _key, _cluster, _advertise })
+        foreach (var option in new Option[] { _etcd, _authorities, _certificate, _key, _user, _password, _cluster, _advertise })
             command.Add(option);
         if (!coordinator)
             return;
@@ -90,8 +96,16 @@ internal sealed class MembershipOptions
         if (context.Get(_etcd) is not { } endpoints)
             return null;
         CheckName("--cluster", context.Get(_cluster));
-        return new EtcdOptions { Endpoints = endpoints, Cluster = context.Get(_cluster), Tls = Tls(context, endpoints, tls) };
+        return new EtcdOptions { Endpoints = endpoints, Cluster = context.Get(_cluster), Tls = Tls(context, endpoints, tls), User = User(context) };
     }
+
+    private EtcdUser? User(VerbContext context) => (context.Get(_user), context.Get(_password)) switch
+    {
+        (null, null) => null,
+        ({ } name, { } file) => EtcdUser.OfFile(name, file),
+        (null, _) => throw new UsageException("--etcd-password-file: it is the password of --etcd-user, which is missing"),
+        _ => throw new UsageException("--etcd-user: its password is missing; name the file that has it with --etcd-password-file"),
+    };
 
     /// <summary>What the flags name; where they name nothing, the credentials that this node has for the cluster.</summary>
     private EtcdTls Tls(VerbContext context, string[] endpoints, string? tls)

@@ -1,4 +1,4 @@
 namespace Grok1Cluster.Cluster.Membership;
 
 /// <summary>The cluster's state could not be changed; the message says why and what to do.</summary>
-public sealed class MembershipException(string message, Exception? inner = null) : Exception(message, inner);
+public class MembershipException(string message, Exception? inner = null) : Exception(message, inner);

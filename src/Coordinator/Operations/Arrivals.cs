@@ -10,7 +10,9 @@ internal sealed class Arrivals : IAsyncDisposable
     private readonly Action<string> _note;
     private readonly Lock _gate = new();
     private readonly HashSet<string> _seen = [];
+    private readonly List<WorkerLink> _waiting = [];
     private Task _running = Task.CompletedTask;
+    private bool _isRunning;
 
     /// <param name="watch">Says who came; not disposed.</param>
     /// <param name="operations">Changes the plan.</param>
@@ -30,26 +32,49 @@ internal sealed class Arrivals : IAsyncDisposable
     private void OnArrived(WorkerLink worker)
     {
         lock (_gate)
-            if (_seen.Add(worker.Id) && _running.IsCompleted)
-                _running = RebalanceAsync(worker.Id);
+        {
+            if (!_seen.Add(worker.Id))
+                return;
+            _waiting.Add(worker);
+            if (_isRunning)
+                return;
+            _isRunning = true;
+            _running = PlaceAsync();
+        }
     }
 
-    private async Task RebalanceAsync(string worker)
+    /// <summary>Who comes while the plan is made anew, too late to be in it, has the next one.</summary>
+    private async Task PlaceAsync()
     {
-        try
+        while (Take() is { Count: > 0 } workers)
+            try
+            {
+                await _operations.RebalanceAsync(_ => { });
+            }
+            catch (OperationException e)
+            {
+                _note($"worker {string.Join(", ", workers)} came, but has no part yet: {e.Message}");
+                // Another coordinator may be at it; if not, the next look tries again.
+                lock (_gate)
+                    _seen.ExceptWith(workers);
+            }
+            catch (OperationCanceledException)
+            {
+                // The coordinator ends.
+            }
+    }
+
+    /// <returns>Who waits and is in no plan; with nobody this has come to its end.</returns>
+    private List<string> Take()
+    {
+        lock (_gate)
         {
-            await _operations.RebalanceAsync(_ => { });
-        }
-        catch (OperationException e)
-        {
-            _note($"worker {worker} came, but has no part yet: {e.Message}");
-            // Another coordinator may be at it; if not, the next look tries again.
-            lock (_gate)
-                _seen.Remove(worker);
-        }
-        catch (OperationCanceledException)
-        {
-            // The coordinator ends.
+            List<string> workers = [.. _waiting.Where(worker => worker.IsReady && _watch.IsNew(worker)).Select(worker => worker.Id)];
+            // One that was lost meanwhile arrives again when it is back.
+            _seen.ExceptWith(_waiting.Where(worker => !worker.IsReady).Select(worker => worker.Id));
+            _waiting.Clear();
+            _isRunning = workers.Count > 0;
+            return workers;
         }
     }
 }

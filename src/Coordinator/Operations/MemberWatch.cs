@@ -251,7 +251,8 @@ internal sealed class MemberWatch : IAsyncDisposable
             _named.UnionWith(plan.NamedWorkers());
     }
 
-    private bool IsNew(WorkerLink link)
+    /// <summary>Whether no plan has named a worker since it was connected.</summary>
+    public bool IsNew(WorkerLink link)
     {
         lock (_gate)
             return !_named.Contains(link.Id);

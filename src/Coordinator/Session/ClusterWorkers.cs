@@ -155,14 +155,17 @@ public sealed class ClusterWorkers : IAsyncDisposable
     /// <summary>Everybody of a list that was given; of workers that register themselves, as many as are waited for.</summary>
     private async Task ConnectAsync(List<WorkerConnection> connections, CancellationToken cancel)
     {
-        while (true)
+        for (var told = -1; ; told = connections.Count)
         {
             foreach (var member in Membership.Workers)
                 if (!member.Leaving && !connections.Exists(worker => worker.Address == member.Address))
                     await ConnectAsync(member, connections, cancel);
-            if (_options.OpenMembership is null || connections.Count >= _options.LeastWorkers)
+            // A first plan is not to be had without a worker for each copy.
+            var least = Membership.Plan is null ? Math.Max(_options.LeastWorkers, _options.Copies) : _options.LeastWorkers;
+            if (_options.OpenMembership is null || connections.Count >= least)
                 return;
-            _note($"{connections.Count} of {_options.LeastWorkers} workers are there; waiting for more");
+            if (connections.Count != told)
+                _note($"{connections.Count} of {least} workers are there; waiting for more");
             await NewsAsync(cancel);
         }
     }

@@ -15,6 +15,29 @@ internal sealed class EtcdCluster(params string[] endpoints) : IAsyncDisposable
     /// <summary>Everything that somebody should know, as it was told.</summary>
     public ConcurrentQueue<string> Notes { get; } = [];
 
+    private event Action? Noted;
+
+    /// <summary>Waits until something is told.</summary>
+    public async Task UntilNotedAsync(Func<string, bool> wanted)
+    {
+        var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Look()
+        {
+            if (Notes.Any(wanted))
+                told.TrySetResult();
+        }
+        Noted += Look;
+        try
+        {
+            Look();
+            await told.Task.WaitAsync(Grok1Process.DefaultTimeout);
+        }
+        finally
+        {
+            Noted -= Look;
+        }
+    }
+
     /// <summary>The lines about entries that are not what they should be.</summary>
     public IEnumerable<string> BadEntries => Notes.Where(note => note.Contains("is passed over", StringComparison.Ordinal));
 
@@ -29,16 +52,22 @@ internal sealed class EtcdCluster(params string[] endpoints) : IAsyncDisposable
     public async Task<EtcdMembership> CoordinatorAsync(string id, PlanGeometry? geometry = null, EtcdOptions? options = null, string? address = null)
     {
         var opened = await EtcdMembership.OpenAsync(
-            options ?? Options, id, address ?? $"{id}:8080", geometry ?? Geometries.TinyA, Notes.Enqueue, CancellationToken.None);
+            options ?? Options, id, address ?? $"{id}:8080", geometry ?? Geometries.TinyA, Note, CancellationToken.None);
         _owned.Push(opened);
         return opened;
     }
 
     public async Task<EtcdRegistration> WorkerAsync(string id, string? address = null, EtcdOptions? options = null)
     {
-        var started = await EtcdRegistration.StartAsync(options ?? Options, Record(id, address), Notes.Enqueue, CancellationToken.None);
+        var started = await EtcdRegistration.StartAsync(options ?? Options, Record(id, address), Note, CancellationToken.None);
         _owned.Push(started);
         return started;
+    }
+
+    private void Note(string line)
+    {
+        Notes.Enqueue(line);
+        Noted?.Invoke();
     }
 
     public static WorkerRecord Record(string id, string? address = null) => new(

@@ -1,3 +1,4 @@
+using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Operations;
 using Grok1Cluster.Coordinator.Session;
@@ -31,7 +32,11 @@ internal sealed class ElasticCluster : IAsyncDisposable
 
     /// <param name="plan">As the flag has it; a file may name workers that come later.</param>
     /// <param name="ids">The workers; they hold nothing until the coordinator has them hold something.</param>
-    public static async Task<ElasticCluster> StartAsync(string model, string plan, params string[] ids)
+    public static Task<ElasticCluster> StartAsync(string model, string plan, params string[] ids) => StartAsync(model, plan, null, ids);
+
+    /// <param name="membership">Of workers that register themselves, from the list of those that there are at first; null: they are named to the coordinator.</param>
+    /// <inheritdoc cref="StartAsync(string, string, string[])"/>
+    public static async Task<ElasticCluster> StartAsync(string model, string plan, Func<StaticMembership, IMembership>? membership, params string[] ids)
     {
         var cluster = new ElasticCluster(model);
         try
@@ -40,7 +45,10 @@ internal sealed class ElasticCluster : IAsyncDisposable
                 await cluster.StartWorkerAsync(id);
             cluster.Session = await ClusterSession.StartAsync(new ClusterSessionOptions
             {
-                StorePath = model, Threads = 1, WorkerAddresses = [.. ids.Select(cluster.Address)], Plan = PlanRequest.Parse(plan),
+                StorePath = model, Threads = 1,
+                WorkerAddresses = membership is null ? [.. ids.Select(cluster.Address)] : [],
+                OpenMembership = membership is null ? null : (_, _) => Task.FromResult(membership(new StaticMembership(ids.Select(cluster.Address)))),
+                Plan = PlanRequest.Parse(plan),
                 LostWorkerTimeout = Grok1Process.DefaultTimeout, KvMemory = 16 << 20,
             }, _ => { }, CancellationToken.None);
             cluster._engine = cluster.Session.StartEngine(new EngineOptions());

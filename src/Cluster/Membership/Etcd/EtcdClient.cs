@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
 using Grok1Cluster.Protos.Etcd;
@@ -50,7 +51,7 @@ public sealed class EtcdClient : IDisposable
     }
 
     /// <summary>A member of etcd that has lost the others refuses what bears this mark, where it would otherwise wait.</summary>
-    internal static Metadata RequireLeader => new() { { "hasleader", "true" } };
+    private static Metadata RequireLeader => new() { { "hasleader", "true" } };
 
     /// <summary>Whether a fault is no answer from etcd itself, so that another endpoint may give one.</summary>
     internal static bool IsAway(RpcException fault) => fault.Code is GrpcStatusCode.Unavailable or GrpcStatusCode.DeadlineExceeded
@@ -80,10 +81,35 @@ public sealed class EtcdClient : IDisposable
         }
     }
 
-    /// <summary>One request on one channel.</summary>
-    internal Task<TResponse> CallAsync<TRequest, TResponse>(
-        GrpcChannel channel, GrpcMethod<TRequest, TResponse> method, TRequest request, CancellationToken cancel) =>
-        channel.UnaryAsync(method, request, new GrpcCallOptions(_options.CallTimeout, RequireLeader), cancel);
+    /// <summary>One request on one channel; where the user's token has become old, once more with a new one.</summary>
+    /// <exception cref="MembershipDeniedException">etcd does not take the user, or the user may not do that.</exception>
+    internal async Task<TResponse> CallAsync<TRequest, TResponse>(
+        GrpcChannel channel, GrpcMethod<TRequest, TResponse> method, TRequest request, CancellationToken cancel)
+    {
+        string? refused = null;
+        while (true)
+        {
+            var token = await TokenAsync(channel, refused, cancel);
+            try
+            {
+                return await channel.UnaryAsync(method, request, new GrpcCallOptions(_options.CallTimeout, Headers(token)), cancel);
+            }
+            catch (RpcException fault) when (token is not null && refused is null && EtcdUser.IsOld(fault))
+            {
+                refused = token;
+            }
+            catch (RpcException fault) when (Denial(fault) is { } denial)
+            {
+                throw denial;
+            }
+        }
+    }
+
+    /// <summary>Opens a stream of the user's. It is the user's for as long as it lasts: etcd looks at the token when something begins.</summary>
+    /// <inheritdoc cref="CallAsync{TRequest,TResponse}(GrpcChannel, GrpcMethod{TRequest,TResponse}, TRequest, CancellationToken)" path="/exception"/>
+    internal async Task<DuplexStreamingCall<TRequest, TResponse>> StreamAsync<TRequest, TResponse>(
+        GrpcChannel channel, GrpcMethod<TRequest, TResponse> method, CancellationToken cancel) =>
+        channel.DuplexStreaming(method, new GrpcCallOptions(null, Headers(await TokenAsync(channel, null, cancel))), cancel);
 
     /// <summary>
     /// The endpoint behind a channel failed: the next one is used from now on, or a new connection where there is only one. An old
@@ -119,6 +145,55 @@ public sealed class EtcdClient : IDisposable
             _disposed = true;
         _channel.Dispose();
     }
+
+    /// <returns>Null: nobody in particular calls. Empty: there is a user, but etcd does not ask who calls.</returns>
+    private async Task<string?> TokenAsync(GrpcChannel channel, string? refused, CancellationToken cancel)
+    {
+        if (_options.User is not { } user)
+            return null;
+        try
+        {
+            return await user.TokenAsync(refused, (password, cancel) => AuthenticateAsync(channel, user.Name, password, cancel), cancel);
+        }
+        catch (CredentialsException e)
+        {
+            throw new MembershipDeniedException(e.Message, e);
+        }
+        catch (RpcException fault) when (fault.Code == GrpcStatusCode.InvalidArgument)
+        {
+            throw new MembershipDeniedException($"etcd at {Endpoints} does not take user {user.Name} with the password given: {fault.Status.Message}; correct --etcd-user or --etcd-password-file", fault);
+        }
+    }
+
+    private async Task<string> AuthenticateAsync(GrpcChannel channel, string name, string password, CancellationToken cancel)
+    {
+        try
+        {
+            var request = new AuthenticateRequest { Name = name, Password = password };
+            return (await channel.UnaryAsync(EtcdMethods.Authenticate, request, new GrpcCallOptions(_options.CallTimeout, RequireLeader), cancel)).Token;
+        }
+        catch (RpcException fault) when (fault.Code == GrpcStatusCode.FailedPrecondition)
+        {
+            // It asks nobody who calls. Should it begin to, the calls after that are refused, and this is asked again.
+            return "";
+        }
+    }
+
+    private static Metadata Headers(string? token)
+    {
+        var headers = RequireLeader;
+        if (!string.IsNullOrEmpty(token))
+            headers.Add("token", token);
+        return headers;
+    }
+
+    private MembershipDeniedException? Denial(RpcException fault) => fault switch
+    {
+        _ when EtcdUser.AsksForUser(fault) => new MembershipDeniedException($"etcd at {Endpoints} asks who is calling; name a user of it with --etcd-user and --etcd-password-file", fault),
+        { Code: GrpcStatusCode.PermissionDenied } => new MembershipDeniedException(
+            $"etcd at {Endpoints} does not let {(_options.User is { } user ? $"user {user.Name}" : "this process")} read and write below {new EtcdKeys(_options.Cluster).Prefix}; give the user a role that may", fault),
+        _ => null,
+    };
 
     private GrpcChannel Connect()
     {

@@ -6,7 +6,7 @@ namespace Grok1Cluster.Cluster.Membership.Etcd;
 /// <summary>The methods of etcd v3 that are used.</summary>
 internal static class EtcdMethods
 {
-    private const string Kv = "etcdserverpb.KV", WatchService = "etcdserverpb.Watch", Lease = "etcdserverpb.Lease";
+    private const string Kv = "etcdserverpb.KV", WatchService = "etcdserverpb.Watch", Lease = "etcdserverpb.Lease", Auth = "etcdserverpb.Auth";
 
     public static GrpcMethod<RangeRequest, RangeResponse> Range { get; } =
         GrpcMethod.Protobuf(Kv, nameof(Range), RangeRequest.Parser, RangeResponse.Parser);
@@ -25,4 +25,7 @@ internal static class EtcdMethods
 
     public static GrpcMethod<LeaseKeepAliveRequest, LeaseKeepAliveResponse> LeaseKeepAlive { get; } =
         GrpcMethod.Protobuf(Lease, nameof(LeaseKeepAlive), LeaseKeepAliveRequest.Parser, LeaseKeepAliveResponse.Parser);
+
+    public static GrpcMethod<AuthenticateRequest, AuthenticateResponse> Authenticate { get; } =
+        GrpcMethod.Protobuf(Auth, nameof(Authenticate), AuthenticateRequest.Parser, AuthenticateResponse.Parser);
 }

@@ -28,6 +28,9 @@ public sealed partial record EtcdOptions
     /// <summary>Whom to trust and what to show where an endpoint asks for TLS.</summary>
     public EtcdTls Tls { get; init; } = EtcdTls.OfSystem();
 
+    /// <summary>Who to be where etcd asks for users; null: nobody.</summary>
+    public EtcdUser? User { get; init; }
+
     /// <summary>How long somebody else's key is waited for before an id counts as taken: whoever died a moment ago is gone by then.</summary>
     internal TimeSpan RefusalTime => Lease + CallTimeout;
 

@@ -8,7 +8,7 @@ internal interface IEtcdPart
 {
     /// <summary>Works on one channel until that fails, which is an exception.</summary>
     /// <param name="established">To be called when it works.</param>
-    /// <exception cref="MembershipException">It is refused, and trying again does not help.</exception>
+    /// <exception cref="MembershipException">It is refused, and trying again does not help a process that starts.</exception>
     Task RunAsync(GrpcChannel channel, Action established, CancellationToken cancel);
 }
 
@@ -72,18 +72,18 @@ internal sealed class EtcdSession : IAsyncDisposable
             var wasConnected = Interlocked.Exchange(ref _missing, _parts.Count) == 0;
             if (_closing.IsCancellationRequested)
                 return;
-            if (fault is MembershipException)
-            {
-                _first.TrySetException(fault);
+            // Later it may become good again: etcd's users change while processes run.
+            if (fault is MembershipException && _first.TrySetException(fault))
                 return;
-            }
             if (wasConnected)
             {
                 _note($"etcd at {_client.Endpoint} is away ({fault.Message}); serving goes on");
                 _changed();
                 pause = ShortestPause;
             }
-            else if (Interlocked.Exchange(ref _fault, fault) is null)
+            else if (Interlocked.Exchange(ref _fault, fault) is var last && fault is MembershipException && last?.Message != fault.Message)
+                _note($"{fault.Message}; trying again");
+            else if (last is null)
                 _note($"etcd at {_client.Endpoints} does not answer ({fault.Message}); trying again");
             Volatile.Write(ref _fault, fault);
             _client.MoveOn(channel);

@@ -30,7 +30,8 @@ internal sealed class EtcdWatch(EtcdClient client, EtcdOptions options, string p
     public async Task RunAsync(GrpcChannel channel, Action established, CancellationToken cancel)
     {
         var all = await client.CallAsync(channel, EtcdMethods.Range, client.All(prefix), cancel);
-        using var watch = channel.DuplexStreaming(EtcdMethods.Watch, new GrpcCallOptions(null, EtcdClient.RequireLeader), cancel);
+        // After the read, which has seen to it that the token is good.
+        using var watch = await client.StreamAsync(channel, EtcdMethods.Watch, cancel);
         await BeginAsync(watch, all.Header.Revision + 1, cancel);
         observer.Reset(all.Kvs);
         observer.Flush();

@@ -48,7 +48,7 @@ internal sealed class LeasedKey : IEtcdPart
 
     public async Task RunAsync(GrpcChannel channel, Action established, CancellationToken cancel)
     {
-        using var renewals = channel.DuplexStreaming(EtcdMethods.LeaseKeepAlive, new GrpcCallOptions(null, EtcdClient.RequireLeader), cancel);
+        using var renewals = await _client.StreamAsync(channel, EtcdMethods.LeaseKeepAlive, cancel);
         await RenewAsync(channel, renewals, cancel);
         await ClaimFirstAsync(channel, renewals, cancel);
         established();
@@ -81,7 +81,7 @@ internal sealed class LeasedKey : IEtcdPart
             }
             await _client.CallAsync(channel, EtcdMethods.LeaseRevoke, new LeaseRevokeRequest { ID = _lease }, limit.Token);
         }
-        catch (Exception e) when (e is RpcException or OperationCanceledException)
+        catch (Exception e) when (e is RpcException or MembershipException or OperationCanceledException)
         {
             // The lease ends the key.
         }
