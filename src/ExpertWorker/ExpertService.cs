@@ -57,8 +57,8 @@ internal sealed class ExpertService : IDisposable
         FaultInjector? faults)
     {
         (_id, _tiles, _memoryBytes, _leaving, _calls, _kernelId, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, device.KernelId, metrics, onFault, faults);
-        // What was measured of the processor says nothing of another device. One that holds nothing yet may come to hold anything.
-        _speed = device is CpuExpertDevice ? MachineSpeed.Measure(pool, tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model)) : null;
+        // Who holds nothing yet may come to hold anything.
+        _speed = device.MeasureSpeed(tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model));
         (_decode, _bulk) = (new CallExecutor(tiles, device), new CallExecutor(tiles, device));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;

@@ -89,7 +89,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         {
             var known = options.Sources.Count == 0 ? null : await ModelDescription.FetchAsync(options.Sources, options.Cache.Root, options.Tls, options.Note, cancel);
             var store = Push(known is null ? ModelStore.Open(options.ModelPath) : ModelStore.OpenWithoutWeights(known.Directory));
-            var gpu = CudaExpertDevice.Open(options.Device, store.ExpertLayout.Format, options.KernelCache);
+            var gpu = CudaExpertDevice.Open(options.Device, store.ExpertLayout.Format, options.KernelCache, options.Note);
             if (gpu is not null)
                 Push(gpu);
             var cache = Push(new WeightCache(store, options.Cache));

@@ -17,6 +17,8 @@ public sealed class CpuExpertDevice(ComputePool pool, ExpertLayout layout, long 
 
     public string Description => $"CPU, {pool.Threads} threads";
 
+    public MachineSpeed? MeasureSpeed(long weightBytes) => MachineSpeed.Measure(pool, weightBytes);
+
     public IExpertFeedForward Create(ActivationFormat format) => new CpuExpertFeedForward(pool, layout, format);
 
     public void Dispose()

@@ -14,6 +14,10 @@ public interface IExpertDevice : IDisposable
     /// <summary>What it is, for people.</summary>
     string Description { get; }
 
+    /// <summary>Measures how fast it is with the tiles that it has; null where so few weights are not worth it, or it cannot be known.</summary>
+    /// <param name="weightBytes">Bytes of the tiles that it is to compute with.</param>
+    MachineSpeed? MeasureSpeed(long weightBytes);
+
     /// <summary>An executor of its own buffers; owned by the caller, and not for concurrent use with others of this device on other threads.</summary>
     IExpertFeedForward Create(ActivationFormat format);
 }

@@ -94,7 +94,8 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
         {
         }
 
-        public TimeSpan Since(IKernelEvent earlier) => TimeSpan.Zero;
+        /// <summary>No time passes here that would mean anything.</summary>
+        public TimeSpan Since(IKernelEvent earlier) => TimeSpan.FromMilliseconds(1);
 
         public void Dispose()
         {

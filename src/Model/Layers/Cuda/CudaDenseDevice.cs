@@ -37,9 +37,10 @@ public sealed class CudaDenseDevice : IDenseDevice
     /// <param name="choice">What was asked for.</param>
     /// <param name="format">Of the coordinator's matrices.</param>
     /// <param name="cacheDirectory">Where compiled kernels are kept.</param>
+    /// <param name="note">Told in a line why the processor computes although a GPU would have done.</param>
     /// <exception cref="ResourceException">A GPU was asked for by its number and cannot be used; it says what is missing.</exception>
-    public static IKernelDevice? Open(DeviceChoice choice, WeightFormat format, string cacheDirectory) =>
-        CudaOpening.Open(choice, DenseKernels.Supports(format) ? null : $"attention in {format} has no GPU kernels; import the model as int8 or int4", cacheDirectory);
+    public static IKernelDevice? Open(DeviceChoice choice, WeightFormat format, string cacheDirectory, Action<string> note) =>
+        CudaOpening.Open(choice, DenseKernels.Supports(format) ? null : $"attention in {format} has no GPU kernels; import the model as int8 or int4", cacheDirectory, note);
 
     public long Place(DenseLayout layout, long kvBytes)
     {

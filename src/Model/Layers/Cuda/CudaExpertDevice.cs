@@ -41,9 +41,25 @@ public sealed class CudaExpertDevice : IExpertDevice
     /// <param name="choice">What was asked for.</param>
     /// <param name="format">Of the experts.</param>
     /// <param name="cacheDirectory">Where compiled kernels are kept.</param>
+    /// <param name="note">Told in a line why the processor computes although a GPU would have done.</param>
     /// <exception cref="ResourceException">A GPU was asked for by its number and cannot be used; it says what is missing.</exception>
-    public static IKernelDevice? Open(DeviceChoice choice, WeightFormat format, string cacheDirectory) =>
-        CudaOpening.Open(choice, ExpertKernels.Supports(format) ? null : $"experts in {format} have no GPU kernels; import them as int8 or int4", cacheDirectory);
+    public static IKernelDevice? Open(DeviceChoice choice, WeightFormat format, string cacheDirectory, Action<string> note) =>
+        CudaOpening.Open(choice, ExpertKernels.Supports(format) ? null : $"experts in {format} have no GPU kernels; import them as int8 or int4", cacheDirectory, note);
+
+    /// <summary>
+    /// Reading: every tile from where it is, one after the other, as a step of few tokens does. Arithmetic: the GPU's, to which tiles are
+    /// copied that many tokens need.
+    /// </summary>
+    public MachineSpeed? MeasureSpeed(long weightBytes)
+    {
+        if (weightBytes < MachineSpeed.LeastWeights)
+            return null;
+        var gpu = CudaSpeed.Measure(_device);
+        if (HostBytes == 0 || _cpu.MeasureSpeed(weightBytes) is not { } cpu)
+            return gpu;
+        var share = Math.Min(1, (double)HostBytes / weightBytes);
+        return gpu with { ReadBytesPerSecond = 1 / ((1 - share) / gpu.ReadBytesPerSecond + share / cpu.ReadBytesPerSecond) };
+    }
 
     public IExpertFeedForward Create(ActivationFormat format) => new CudaExpertFeedForward(Weights, _cpu.Create(format), format);
 
