@@ -148,11 +148,11 @@ public sealed class ClusterSession : IAsyncDisposable
             Cluster = Own(await ClusterWorkers.StartAsync(Options, Store, Pool, Depth as PipelineDepth, note, cancel));
             _times = Times = new DispatchTimes(Cluster.Dispatcher);
         }
-        var attention = device.CreateAttention(weights);
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, device.CreateHead(weights), _times, Options.Precision) { Depth = Depth });
+        var layers = device.CreateLayers(weights, Store.ExpertLayout);
+        Forward = Own(new ForwardPass(Store, layers, _times, Options.Precision) { Depth = Depth });
         if (device is CudaDenseDevice)
-            note($"attention, KV cache{(exact ? "" : " and head")} on {device.Description}");
-        KvPool = Own(new KvBlockPool(attention, kvBlocks));
+            note($"attention, router, KV cache{(exact ? "" : " and head")} on {device.Description}");
+        KvPool = Own(new KvBlockPool(layers, kvBlocks));
     }
 
     /// <summary>The GPU that was asked for; null where the processor computes.</summary>

@@ -42,7 +42,7 @@ public sealed class FakeGpuTests(FakeGpu gpu) : IClassFixture<FakeGpu>
         {
             string[] run = ["run", "--model", Model, "--workers", "0", "--tokens", string.Join(',', Enumerable.Range(3, 40)), "--max-tokens", "6", "--temperature", "0", "--ignore-eos", "--precision", precision, "--json"];
             var onGpu = await Grok1Process.RunAsync(gpu.Grok1([.. run, "--device", "cuda:0"]), timeout: Patience);
-            Assert.Contains($"attention, KV cache{(precision == "exact" ? "" : " and head")} on Fake GPU", onGpu.Error);
+            Assert.Contains($"attention, router, KV cache{(precision == "exact" ? "" : " and head")} on Fake GPU", onGpu.Error);
             Assert.Equal(await TokensAsync(run), Tokens(onGpu));
         }
     }
