@@ -24,8 +24,14 @@ internal sealed unsafe class WeightUpload : IDisposable
     public void Begin(ExpertTile tile, nint target)
     {
         for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
-            Begin(tile.Start(block), block, target + (nint)(_layout.Offset(block) - _layout.Offset(tile.FirstBlock)));
+            Begin(tile, block, target + (nint)(_layout.Offset(block) - _layout.Offset(tile.FirstBlock)));
     }
+
+    /// <summary>Begins to copy a block of a tile.</summary>
+    /// <param name="tile">The weights.</param>
+    /// <param name="block">The expert block.</param>
+    /// <param name="target">Where it goes.</param>
+    public void Begin(ExpertTile tile, int block, nint target) => Begin(tile.Start(block), block, target);
 
     public void Dispose() => _upload.Dispose();
 
