@@ -1,16 +1,18 @@
 using System.Diagnostics;
 using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Cuda.Driver;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Layers.Cuda;
 
 namespace Grok1Cluster.Cuda.Bench;
 
 /// <summary>
-/// One layer's attention, and the head, of Grok-1's own geometry in fast mode: whole calls as the coordinator makes them, from the
-/// residual stream in host memory and back.
+/// One layer's attention and router, and the head, of Grok-1's own geometry in fast mode: whole calls as the coordinator makes them, from
+/// the experts' answers in host memory to what goes to the experts of the next layer.
 /// </summary>
 internal static class LayerBench
 {
@@ -18,46 +20,53 @@ internal static class LayerBench
     private const int LeastTurns = 10;
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
 
-    public static void Run(CudaDevice device, CardRoofs roofs)
+    public static void Run(CudaDevice device, ComputePool pool, CardRoofs roofs)
     {
         using var model = new RandomModel(EmbeddingDim, QueryHeads, KvHeads, HeadDim, Vocabulary, Positions);
         foreach (var format in (KvFormat[])[KvFormat.Bf16, KvFormat.Int8])
         {
-            var attention = new CudaLayerAttention(device, model.Config, model.Weights, exact: false, format);
+            var layers = new CudaDenseLayers(device, model.Config, model.Weights, model.Store.ExpertLayout, pool, exact: false, format);
             var matrices = EmbeddingDim * (2L * QueryHeads * HeadDim + 2L * KvHeads * HeadDim);
             var position = new KvBlockLayout(KvHeads, HeadDim, format).BlockBytes / KvBlockLayout.Tokens;
-            using var sequences = new PagedBatch(attention, sequences: 16, Positions);
+            // Owns the layers.
+            using var sequences = new PagedBatch(layers, sequences: 16, Positions);
+            using var stream = layers.CreateStream();
+            using var input = new Activations(model.Store.ExpertLayout.InputAxis, ActivationFormat.Int8Blocks);
             foreach (var context in (int[])[512, 2048, 8191])
                 foreach (var count in (int[])[1, 4, 16])
-                    Report($"attention, KV {format}, {count,2} sequences at {context,4} positions", matrices + (long)count * context * position, roofs, Forward(attention, sequences.Step(count, context, 1)));
+                    Report($"layer, KV {format}, {count,2} sequences at {context,4} positions", matrices + (long)count * context * position, roofs, Layer(model, stream, input, sequences.Step(count, context, 1)));
             foreach (var start in (int[])[0, 4096])
-                Report($"attention, KV {format}, prefill of {PrefillRows} rows from position {start}", null, roofs, Forward(attention, sequences.Step(1, start, PrefillRows)));
+                Report($"layer, KV {format}, prefill of {PrefillRows} rows from position {start}", null, roofs, Layer(model, stream, input, sequences.Step(1, start, PrefillRows)));
+            if (format == KvFormat.Bf16)
+                foreach (var rows in (int[])[1, 8, 32])
+                    Report($"head, {rows} rows", (long)EmbeddingDim * Vocabulary, roofs, Logits(model, layers, stream, input, sequences.Step(1, 0, rows)));
         }
-        using var head = new CudaLogitHead(device, model.Config, model.Weights);
-        foreach (var rows in (int[])[1, 8, 32])
-            Report($"head, {rows} rows", (long)EmbeddingDim * Vocabulary, roofs, Logits(head, rows));
     }
 
-    private static Action Forward(CudaLayerAttention attention, TokenBatch batch)
+    /// <summary>Answers of experts, attention, router.</summary>
+    private static unsafe Action Layer(RandomModel model, IResidualStream stream, Activations input, TokenBatch batch)
     {
-        var residual = Rows(batch.Rows);
-        return () => attention.Forward(0, batch, residual);
-    }
-
-    private static Action Logits(CudaLogitHead head, int rows)
-    {
-        var (residual, logits) = (Rows(rows), new NativeBuffer<float>((long)rows * Vocabulary));
-        int[] all = [.. Enumerable.Range(0, rows)];
-        return () => head.Run(residual, all, logits);
-    }
-
-    private static NativeBuffer<float> Rows(int count)
-    {
-        var rows = new NativeBuffer<float>((long)count * EmbeddingDim);
-        var random = new Random(count);
-        foreach (ref var value in rows.Span)
+        var (experts, gates) = (new int[batch.Rows * model.Config.ExpertsPerToken], new float[batch.Rows * model.Config.ExpertsPerToken]);
+        var sum = new NativeBuffer<float>((long)batch.Rows * EmbeddingDim);
+        var random = new Random(batch.Rows);
+        foreach (ref var value in sum.Span)
             value = (float)(6 * random.NextDouble() - 3);
-        return rows;
+        input.Resize(batch.Rows);
+        stream.Begin(batch);
+        stream.Forward(0, input, experts, gates);
+        return () =>
+        {
+            stream.AddExperts(sum.Pointer);
+            stream.Forward(0, input, experts, gates);
+        };
+    }
+
+    private static Action Logits(RandomModel model, IDenseLayers layers, IResidualStream stream, Activations input, TokenBatch batch)
+    {
+        Layer(model, stream, input, batch)();
+        var logits = new NativeBuffer<float>((long)batch.Rows * Vocabulary);
+        ResidualRow[] rows = [.. Enumerable.Range(0, batch.Rows).Select(row => new ResidualRow(stream, row))];
+        return () => layers.Logits(rows, logits);
     }
 
     /// <param name="what">What is measured.</param>

@@ -1,5 +1,7 @@
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.KvCache;
+using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Memory;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Layers;
@@ -7,7 +9,7 @@ using Grok1Cluster.Model.Layers.Cuda;
 
 namespace Grok1Cluster.Cuda.Bench;
 
-/// <summary>Attention and head on the device against their twins on the CPU: the bits, and where those differ by how much.</summary>
+/// <summary>A layer's attention and router, and the head, on the device against their twins on the CPU: the bits, and where those differ by how much.</summary>
 internal static unsafe class LayerCheck
 {
     private const int Sequences = 3;
@@ -33,59 +35,75 @@ internal static unsafe class LayerCheck
             foreach (var exact in (bool[])[true, false])
                 foreach (var format in Enum.GetValues<KvFormat>())
                 {
-                    using var cpu = new PagedAttentionTwin(new CpuLayerAttention(model.Config, model.Weights, pool, exact, format), embedding);
-                    using var gpu = new PagedAttentionTwin(new CudaLayerAttention(device, model.Config, model.Weights, exact, format), embedding);
+                    using var cpu = new Twin(new CpuDenseLayers(model.Config, model.Weights, pool, exact, format), model, exact);
+                    using var gpu = new Twin(new CudaDenseLayers(device, model.Config, model.Weights, model.Store.ExpertLayout, pool, exact, format), model, exact);
                     var difference = new Difference();
                     // A prefill over the edge of a split, few rows at a long context, and decode.
                     foreach (var (start, rows) in ((int, int)[])[(0, 1020), (1020, 7), (1027, 33), (1060, 1), (1061, 1), (1062, 1000), (2062, 3), (2065, 1)])
-                        difference.Add(cpu.Step(start, rows), gpu.Step(start, rows));
-                    good &= difference.Report($"attention, {(exact ? "exact" : "fast")}, KV {format}, {embedding} with {queryHeads} heads of {headDim}", exact ? ExactTolerance : FastTolerance);
+                        foreach (var (expected, actual) in cpu.Step(start, rows).Zip(gpu.Step(start, rows)))
+                            difference.Add(expected, actual);
+                    good &= difference.Report($"attention, router and head, {(exact ? "exact" : "fast")}, KV {format}, {embedding} with {queryHeads} heads of {headDim}", exact ? ExactTolerance : FastTolerance);
                 }
-            good &= CheckHead(device, pool, model);
         }
         return good;
     }
 
-    private static bool CheckHead(IKernelDevice device, ComputePool pool, RandomModel model)
+    /// <summary>A device with sequences of its own.</summary>
+    private sealed class Twin : IDisposable
     {
-        using var cpu = new CpuLogitHead(model.Config, model.Weights, pool, exact: false);
-        using var gpu = new CudaLogitHead(device, model.Config, model.Weights);
-        var difference = new Difference();
-        foreach (var rows in (int[])[1, 7, 8, 9, 17, 32, 33, 70])
+        /// <summary>Rows of which logits are compared: on both sides of what a pass of the head takes.</summary>
+        private const int MostLogits = 70;
+
+        private readonly IDenseLayers _layers;
+        private readonly RandomModel _model;
+        private readonly IResidualStream _stream;
+        private readonly Activations _input;
+        private readonly PagedBatch _sequences;
+
+        public Twin(IDenseLayers layers, RandomModel model, bool exact)
         {
-            using var residual = new NativeBuffer<float>((long)rows * model.Config.EmbeddingDim);
-            Fill(residual, rows);
-            using var expected = new NativeBuffer<float>((long)rows * model.Config.VocabularySize);
-            using var actual = new NativeBuffer<float>(expected.Length);
-            int[] all = [.. Enumerable.Range(0, rows)];
-            cpu.Run(residual, all, expected);
-            gpu.Run(residual, all, actual);
-            difference.Add(expected.Span, actual.Span);
-        }
-        return difference.Report($"head, {model.Config.EmbeddingDim} to {model.Config.VocabularySize}", FastTolerance);
-    }
-
-    private static void Fill(NativeBuffer<float> rows, int seed)
-    {
-        var random = new Random(seed);
-        foreach (ref var value in rows.Span)
-            value = (float)(6 * random.NextDouble() - 3);
-    }
-
-    /// <summary>An attention with sequences of its own.</summary>
-    private sealed class PagedAttentionTwin(ILayerAttention attention, int embeddingDim) : IDisposable
-    {
-        private readonly PagedBatch _sequences = new(attention, Sequences, 2100);
-
-        /// <summary>Rows of every sequence, the same for the same step.</summary>
-        public float[] Step(int start, int rows)
-        {
-            using var residual = new NativeBuffer<float>((long)Sequences * rows * embeddingDim);
-            Fill(residual, start + rows);
-            attention.Forward(0, _sequences.Step(Sequences, start, rows), residual);
-            return residual.Span.ToArray();
+            (_layers, _model, _stream, _sequences) = (layers, model, layers.CreateStream(), new PagedBatch(layers, Sequences, 2100));
+            _input = new Activations(model.Store.ExpertLayout.InputAxis, PanelProduct.ActivationsFor(model.Store.ExpertLayout.Format, exact));
         }
 
-        public void Dispose() => _sequences.Dispose();
+        /// <summary>Rows of every sequence, the same for the same step: what goes to the experts, to which, and logits after answers that anybody might have given.</summary>
+        public float[][] Step(int start, int rows)
+        {
+            var (config, batch) = (_model.Config, _sequences.Step(Sequences, start, rows));
+            var (experts, gates) = (new int[batch.Rows * config.ExpertsPerToken], new float[batch.Rows * config.ExpertsPerToken]);
+            _input.Resize(batch.Rows);
+            _stream.Begin(batch);
+            _stream.Forward(0, _input, experts, gates);
+            using var sum = new NativeBuffer<float>((long)batch.Rows * config.EmbeddingDim);
+            var random = new Random(start + rows);
+            foreach (ref var value in sum.Span)
+                value = (float)(6 * random.NextDouble() - 3);
+            _stream.AddExperts(sum.Pointer);
+            var count = Math.Min(batch.Rows, MostLogits);
+            using var logits = new NativeBuffer<float>((long)count * config.VocabularySize);
+            _layers.Logits([.. Enumerable.Range(batch.Rows - count, count).Select(row => new ResidualRow(_stream, row))], logits);
+            return [Dequantised(), [.. experts.Select(expert => (float)expert)], gates, logits.Span.ToArray()];
+        }
+
+        public void Dispose()
+        {
+            _stream.Dispose();
+            _input.Dispose();
+            _sequences.Dispose();
+        }
+
+        private float[] Dequantised()
+        {
+            var values = new float[_input.Rows * _input.Axis.Length];
+            for (var row = 0; row < _input.Rows; row++)
+                foreach (var (block, b) in _input.Axis.Blocks.ToArray().Select((block, b) => (block, b)))
+                    for (var i = 0; i < block.Length; i++)
+                    {
+                        var at = (long)row * _input.Axis.PaddedLength + block.PaddedStart + i;
+                        values[row * _input.Axis.Length + block.Start + i] =
+                            _input.Format == ActivationFormat.Float32 ? _input.Floats[at] : _input.Values[at] * _input.Scales[(long)row * _input.Axis.BlockCount + b];
+                    }
+            return values;
+        }
     }
 }

@@ -3,24 +3,27 @@ using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cuda.Bench;
 
-/// <summary>Sequences side by side in one attention's KV memory, each in its own blocks, which lie in no order.</summary>
+/// <summary>Sequences side by side in one device's KV memory, each in its own blocks, which lie in no order.</summary>
 internal sealed class PagedBatch : IDisposable
 {
-    private readonly ILayerAttention _attention;
+    /// <summary>Tokens that every model here has.</summary>
+    private const int Tokens = 500;
+
+    private readonly IDenseLayers _layers;
     private readonly IKvMemory _kv;
     private readonly nint[][] _blocks;
 
-    /// <param name="attention">Whose memory.</param>
+    /// <param name="layers">Whose memory.</param>
     /// <param name="sequences">Sequences.</param>
     /// <param name="positions">Most positions of each.</param>
-    public PagedBatch(ILayerAttention attention, int sequences, int positions)
+    public PagedBatch(IDenseLayers layers, int sequences, int positions)
     {
-        _attention = attention;
+        _layers = layers;
         var each = (positions + KvBlockLayout.Tokens - 1) / KvBlockLayout.Tokens;
-        _kv = attention.AllocateKv(attention.KvBlockBytes * each * sequences);
+        _kv = layers.AllocateKv(layers.KvBlockBytes * each * sequences);
         var order = Enumerable.Range(0, each * sequences).ToArray();
         new Random(7).Shuffle(order);
-        _blocks = [.. order.Select(block => _kv.Address + (nint)(block * attention.KvBlockBytes)).Chunk(each)];
+        _blocks = [.. order.Select(block => _kv.Address + (nint)(block * layers.KvBlockBytes)).Chunk(each)];
     }
 
     /// <summary>A step of some rows of each of the first sequences.</summary>
@@ -28,13 +31,13 @@ internal sealed class PagedBatch : IDisposable
     {
         var batch = new TokenBatch();
         for (var sequence = 0; sequence < sequences; sequence++)
-            batch.Add(new int[rows], start, _blocks[sequence]);
+            batch.Add([.. Enumerable.Range(0, rows).Select(row => row % Tokens)], start, _blocks[sequence]);
         return batch;
     }
 
     public void Dispose()
     {
         _kv.Dispose();
-        _attention.Dispose();
+        _layers.Dispose();
     }
 }

@@ -5,7 +5,7 @@ using Grok1Cluster.Kernels.Threading;
 
 // Kernels on a GPU: whether they compute what the CPU's compute, and how near they come to the card's own rates.
 //   Grok1Cluster.Cuda.Bench [check|small] [roofs] [experts] [prefill] [layer] [--device N] [--weights int8|int4]
-// Without a word: check, roofs, experts, prefill and layer (attention and head); small is check without Grok-1's own width. Ends with 1 when a check fails, with 4 without a usable GPU.
+// Without a word: check, roofs, experts, prefill and layer (attention, router and head); small is check without Grok-1's own width. Ends with 1 when a check fails, with 4 without a usable GPU.
 string[] words = ["check", "small", "roofs", "experts", "prefill", "layer"];
 var asked = args.Where(words.Contains).ToList();
 bool Wants(string word) => asked.Count == 0 || asked.Contains(word);
@@ -28,7 +28,7 @@ try
         foreach (var format in ExpertBench.Formats(After("--weights")))
             ExpertBench.Run(device, pool, roofs, format, Wants("experts"), Wants("prefill"));
         if (Wants("layer"))
-            LayerBench.Run(device, roofs);
+            LayerBench.Run(device, pool, roofs);
     }
     return good ? 0 : 1;
 }

@@ -14,7 +14,7 @@ internal sealed class RandomModel : IDisposable
         Config = new Grok1Config
         {
             EmbeddingDim = embeddingDim, FeedForwardDim = 32, LayerCount = 1, QueryHeadCount = queryHeads, KeyValueHeadCount = kvHeads, HeadDim = headDim,
-            ExpertCount = 2, ExpertsPerToken = 2, VocabularySize = vocabulary, MaxSequenceLength = positions,
+            ExpertCount = 8, ExpertsPerToken = 2, VocabularySize = vocabulary, MaxSequenceLength = positions,
         };
         var path = Path.Combine(_folder.FullName, "store");
         StoreBuilder.Synthesise(Config, 5, path, new StoreBuildOptions { Weights = WeightFormat.Int8, Threads = Environment.ProcessorCount }, null, CancellationToken.None);

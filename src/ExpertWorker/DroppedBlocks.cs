@@ -11,6 +11,9 @@ internal sealed class DroppedBlocks(TileSet remaining, IReadOnlyList<(ExpertTile
     /// <summary>Their bytes.</summary>
     public long Bytes { get; } = dropped.Sum(drop => layout.Blocks[drop.Block].Bytes);
 
+    /// <summary>Which they are.</summary>
+    public IReadOnlyCollection<(int Layer, int Expert, int Block)> Blocks => [.. dropped.Select(drop => (drop.Run.Slice.Layer, drop.Run.Slice.Expert, drop.Block))];
+
     /// <summary>
     /// Gives the memory back: all of a run of which nothing is held, else the pages of what is not. No call may use the blocks.
     /// </summary>

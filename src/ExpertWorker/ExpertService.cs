@@ -26,7 +26,7 @@ internal sealed class ExpertService : IDisposable
     private readonly long _memoryBytes;
     private readonly LeaveSignal _leaving;
     private readonly CallEpochs _calls;
-    private readonly string _kernelId;
+    private readonly IExpertDevice _device;
     private readonly MachineSpeed? _speed;
     private readonly WorkerMetrics _metrics;
     private readonly CallExecutor _decode;
@@ -56,9 +56,9 @@ internal sealed class ExpertService : IDisposable
         string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, IExpertDevice device, WorkerMetrics metrics, Action<Exception> onFault,
         FaultInjector? faults)
     {
-        (_id, _tiles, _memoryBytes, _leaving, _calls, _kernelId, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, device.KernelId, metrics, onFault, faults);
-        // What was measured of the processor says nothing of another device. One that holds nothing yet may come to hold anything.
-        _speed = device is CpuExpertDevice ? MachineSpeed.Measure(pool, tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model)) : null;
+        (_id, _tiles, _memoryBytes, _leaving, _calls, _device, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, device, metrics, onFault, faults);
+        // Who holds nothing yet may come to hold anything.
+        _speed = device.MeasureSpeed(tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model));
         (_decode, _bulk) = (new CallExecutor(tiles, device), new CallExecutor(tiles, device));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;
@@ -93,7 +93,7 @@ internal sealed class ExpertService : IDisposable
             ProcessId = Environment.ProcessId,
             Version = typeof(ExpertService).Assembly.GetName().Version?.ToString(3) ?? "",
             Fingerprint = _tiles.Model.Manifest.Fingerprint,
-            KernelId = _kernelId,
+            KernelId = _device.KernelId,
             Bytes = bytes,
             ReadBytesPerSecond = _speed?.ReadBytesPerSecond ?? 0,
             OperationsPerSecond = _speed?.OperationsPerSecond ?? 0,

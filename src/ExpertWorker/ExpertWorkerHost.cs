@@ -89,17 +89,17 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
         {
             var known = options.Sources.Count == 0 ? null : await ModelDescription.FetchAsync(options.Sources, options.Cache.Root, options.Tls, options.Note, cancel);
             var store = Push(known is null ? ModelStore.Open(options.ModelPath) : ModelStore.OpenWithoutWeights(known.Directory));
-            var gpu = CudaExpertDevice.Open(options.Device, store.ExpertLayout.Format, options.KernelCache);
+            var gpu = CudaExpertDevice.Open(options.Device, store.ExpertLayout.Format, options.KernelCache, options.Note);
             if (gpu is not null)
                 Push(gpu);
             var cache = Push(new WeightCache(store, options.Cache));
             var local = new LocalWeights(store, cache);
             var tiles = Push(new TileStore(store));
             var calls = new CallEpochs();
-            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note, options.Tls), options.Weights, options.MemoryLimit, calls, options.Verify, isFixed: gpu is not null);
+            var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note, options.Tls), options.Weights, options.MemoryLimit, calls, options.Verify, leavesLoading: gpu is not null);
             await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
-            var device = Push(await Task.Run(() => OpenDevice(options, gpu, tiles, pool, cancel), cancel));
+            var device = keeper.Device = Push(await Task.Run(() => OpenDevice(options, gpu, tiles, pool, cancel), cancel));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();
             var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
@@ -175,7 +175,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private static IExpertDevice OpenDevice(ExpertWorkerOptions options, IKernelDevice? gpu, TileStore tiles, ComputePool pool, CancellationToken cancel)
     {
         if (gpu is null)
-            return new CpuExpertDevice(pool, tiles.Model.ExpertLayout, tiles.Bytes);
+            return new CpuExpertDevice(pool, tiles.Model.ExpertLayout);
         try
         {
             var device = new CudaExpertDevice(gpu, tiles.Model.ExpertLayout, tiles.Runs, pool, options.DeviceMemoryLimit);
@@ -192,6 +192,14 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
                 device.Dispose();
                 throw;
             }
+        }
+        catch (CudaException e) when (options.Device.IsAuto)
+        {
+            options.Note($"--device auto takes the CPU: {e.Message}");
+            MemoryBudget.Check($"worker {options.Id}", tiles.Bytes, options.MemoryLimit);
+            if (options.Preload)
+                WeightLoading.LoadAll(tiles.Runs, options.Weights.For(tiles.Bytes), null, options.Loaded, cancel);
+            return new CpuExpertDevice(pool, tiles.Model.ExpertLayout);
         }
         catch (CudaException e)
         {

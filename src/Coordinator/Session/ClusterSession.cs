@@ -126,8 +126,9 @@ public sealed class ClusterSession : IAsyncDisposable
         Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
         var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
-        var device = Own(OpenDevice(exact));
-        var kvBlocks = KvBlocks(device.KvBlockBytes);
+        var cpu = new CpuDenseDevice(Store.Config, Pool, exact, Options.KvFormat);
+        var kvBlocks = KvBlocks(cpu.KvBlockBytes);
+        var device = Own(OpenGpu(exact, kvBlocks * cpu.KvBlockBytes, note) ?? cpu);
         var hostKvBytes = device.Place(Store.DenseLayout, kvBlocks * device.KvBlockBytes);
 
         Depth = ChooseDepth();
@@ -147,17 +148,33 @@ public sealed class ClusterSession : IAsyncDisposable
             Cluster = Own(await ClusterWorkers.StartAsync(Options, Store, Pool, Depth as PipelineDepth, note, cancel));
             _times = Times = new DispatchTimes(Cluster.Dispatcher);
         }
-        var attention = device.CreateAttention(weights);
-        Forward = Own(new ForwardPass(Store, weights, Pool, attention, device.CreateHead(weights), _times, Options.Precision) { Depth = Depth });
+        var layers = device.CreateLayers(weights, Store.ExpertLayout);
+        Forward = Own(new ForwardPass(Store, layers, _times, Options.Precision) { Depth = Depth });
         if (device is CudaDenseDevice)
-            note($"attention, KV cache{(exact ? "" : " and head")} on {device.Description}");
-        KvPool = Own(new KvBlockPool(attention, kvBlocks));
+            note($"attention, router, KV cache{(exact ? "" : " and head")} on {device.Description}");
+        KvPool = Own(new KvBlockPool(layers, kvBlocks));
     }
 
-    /// <summary>Where attention and head are computed.</summary>
-    private IDenseDevice OpenDevice(bool exact) => CudaDenseDevice.Open(Options.Device, Store.DenseLayout.Format, Options.KernelCache) is { } gpu
-        ? new CudaDenseDevice(gpu, Store.Config, Pool, exact, Options.KvFormat)
-        : new CpuDenseDevice(Store.Config, Pool, exact, Options.KvFormat);
+    /// <summary>The GPU that was asked for; null where the processor computes.</summary>
+    private IDenseDevice? OpenGpu(bool exact, long kvBytes, Action<string> note)
+    {
+        if (CudaDenseDevice.Open(Options.Device, Store.DenseLayout.Format, Options.KernelCache, note) is not { } gpu)
+            return null;
+        var device = new CudaDenseDevice(gpu, Store.Config, Pool, exact, Options.KvFormat);
+        try
+        {
+            device.Place(Store.DenseLayout, kvBytes);
+            return device;
+        }
+        catch (ResourceException e)
+        {
+            device.Dispose();
+            if (!Options.Device.IsAuto)
+                throw;
+            note($"--device auto takes the CPU: {e.Message}");
+            return null;
+        }
+    }
 
     /// <summary>Workers that were started here share the cores with the coordinator: nothing runs beside them.</summary>
     private IPipelineDepth? ChooseDepth() => Options.PipelineDepth is { } depth ? new FixedPipelineDepth(depth) : Options.HasRemoteWorkers ? new PipelineDepth() : null;

@@ -4,9 +4,6 @@ using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Kernels.Memory;
-using Grok1Cluster.Kernels.Ops;
-using Grok1Cluster.Kernels.Threading;
-using Grok1Cluster.Model.Checkpoints;
 using Grok1Cluster.Model.Config;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
@@ -15,44 +12,32 @@ namespace Grok1Cluster.Engine.Forward;
 
 /// <summary>
 /// One step of the model over a batch of rows (xAI's <c>Transformer</c>): embedding, then per layer attention, router,
-/// experts, then the head for the rows that want logits. Attention, experts and head are behind their seams. The rows may go in
+/// experts, then the head for the rows that want logits. Experts are behind one seam, all else behind the other. The rows may go in
 /// several micro-batches that take turns: while the experts of one are away, the coordinator computes the next. A row's
 /// result does not depend on it. Not for concurrent use.
 /// </summary>
 public sealed class ForwardPass : IDisposable
 {
     private readonly Grok1Config _config;
-    private readonly DenseWeights _weights;
-    private readonly ComputePool _pool;
-    private readonly ILayerAttention _attention;
+    private readonly IDenseLayers _layers;
     private readonly IExpertDispatcher _dispatcher;
     private readonly MicroBatch[] _parts;
-    private readonly ILogitHead _head;
-    private readonly DelegateJob _embedJob;
-    private readonly DelegateJob _routeJob;
-    private readonly DelegateJob _addJob;
-    private NativeBuffer<float> _gathered = new(0);
-    private int[] _gatheredRows = [];
+    private ResidualRow[] _rows = [];
     private MicroBatch _current;
     private int _layer;
     private int _partCount;
 
     /// <param name="store">The model.</param>
-    /// <param name="weights">Its dense tensors.</param>
-    /// <param name="pool">Where the coordinator's share of the work runs.</param>
-    /// <param name="attention">The attention of every layer; disposed with this object.</param>
-    /// <param name="head">From the last layer to logits; disposed with this object.</param>
+    /// <param name="layers">The coordinator's part of it; disposed with this object.</param>
     /// <param name="dispatcher">The way to the experts; not disposed.</param>
     /// <param name="precision">fast or exact.</param>
-    public ForwardPass(ModelStore store, DenseWeights weights, ComputePool pool, ILayerAttention attention, ILogitHead head, IExpertDispatcher dispatcher, Precision precision)
+    public ForwardPass(ModelStore store, IDenseLayers layers, IExpertDispatcher dispatcher, Precision precision)
     {
-        (_config, _weights, _pool, _attention, _head, _dispatcher) = (store.Config, weights, pool, attention, head, dispatcher);
+        (_config, _layers, _dispatcher) = (store.Config, layers, dispatcher);
         var format = PanelProduct.ActivationsFor(store.ExpertLayout.Format, precision == Precision.Exact);
-        _parts = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(slot => new MicroBatch(_config, new ExpertBatch(_config, new Activations(store.ExpertLayout.InputAxis, format), slot)))];
+        _parts = [.. Enumerable.Range(0, ExpertBatch.MaxSlots).Select(slot =>
+            new MicroBatch(layers.CreateStream(), new ExpertBatch(_config, new Activations(store.ExpertLayout.InputAxis, format), slot)))];
         _current = _parts[0];
-        _embedJob = new DelegateJob(Embed);
-        _routeJob = new DelegateJob(Route);
-        _addJob = new DelegateJob(AddToResidual);
     }
 
     /// <summary>Told about every layer's routing, on the caller's thread: (layer, [rows, k] experts best first) of one micro-batch.</summary>
@@ -88,23 +73,23 @@ public sealed class ForwardPass : IDisposable
     /// <param name="logits">[rows, VocabularySize] float32, overwritten.</param>
     public void RunHead(ReadOnlySpan<int> rows, NativeBuffer<float> logits)
     {
-        if (_partCount == 1)
+        if (_rows.Length < rows.Length)
+            _rows = new ResidualRow[2 * rows.Length];
+        var part = 0;
+        for (var i = 0; i < rows.Length; i++)
         {
-            _head.Run(_parts[0].Residual, rows, logits);
-            return;
+            while (part + 1 < _partCount && _parts[part + 1].FirstRow <= rows[i])
+                part++;
+            _rows[i] = new ResidualRow(_parts[part].Residual, rows[i] - _parts[part].FirstRow);
         }
-        // First, because it may make room.
-        var gathered = Gather(rows, _partCount);
-        _head.Run(_gathered, gathered, logits);
+        _layers.Logits(_rows.AsSpan(0, rows.Length), logits);
     }
 
     public void Dispose()
     {
-        _attention.Dispose();
         foreach (var part in _parts)
             part.Dispose();
-        _head.Dispose();
-        _gathered.Dispose();
+        _layers.Dispose();
     }
 
     /// <summary>Deals the rows to micro-batches as evenly as possible.</summary>
@@ -130,7 +115,7 @@ public sealed class ForwardPass : IDisposable
                 if (_layer > 0)
                     Combine(cancel);
                 else
-                    _pool.Run(_embedJob, _current.Tokens.Rows);
+                    _current.Residual.Begin(_current.Tokens);
                 Dispatch(isDecode, cancel);
             }
         for (var part = 0; part < parts; part++)
@@ -145,63 +130,17 @@ public sealed class ForwardPass : IDisposable
     {
         var start = Stopwatch.GetTimestamp();
         var (tokens, experts) = (_current.Tokens, _current.Experts);
-        _attention.Forward(_layer, tokens, _current.Residual);
         experts.Begin(_layer, tokens.Rows, isDecode);
-        _pool.Run(_routeJob, tokens.Rows);
+        _current.Residual.Forward(_layer, experts.Input, experts.Experts, experts.Gates);
         Routed?.Invoke(_layer, experts.ExpertsMemory);
         Depth?.Computed(tokens.Rows, Stopwatch.GetElapsedTime(start));
         _dispatcher.Dispatch(experts, cancel);
     }
 
     /// <summary>Waits for the experts of the current micro-batch.</summary>
-    private void Combine(CancellationToken cancel)
+    private unsafe void Combine(CancellationToken cancel)
     {
         _dispatcher.Combine(_current.Experts, cancel);
-        _pool.Run(_addJob, _current.Tokens.Rows);
+        _current.Residual.AddExperts(_current.Experts.Sum);
     }
-
-    /// <summary>The residual rows that want logits, side by side.</summary>
-    private ReadOnlySpan<int> Gather(ReadOnlySpan<int> logitRows, int parts)
-    {
-        if (_gatheredRows.Length < logitRows.Length)
-        {
-            _gatheredRows = [.. Enumerable.Range(0, 2 * logitRows.Length)];
-            _gathered.Dispose();
-            _gathered = new NativeBuffer<float>((long)_gatheredRows.Length * _config.EmbeddingDim);
-        }
-        var part = 0;
-        for (var i = 0; i < logitRows.Length; i++)
-        {
-            while (part + 1 < parts && _parts[part + 1].FirstRow <= logitRows[i])
-                part++;
-            _parts[part].ResidualRow(logitRows[i] - _parts[part].FirstRow).CopyTo(_gathered.Slice((long)i * _config.EmbeddingDim, _config.EmbeddingDim));
-        }
-        return _gatheredRows.AsSpan(0, logitRows.Length);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Embed(int row)
-    {
-        var source = _weights.EmbeddingRow(_current.Tokens.Tokens[row]);
-        var target = _current.ResidualRow(row);
-        for (var i = 0; i < target.Length; i++)
-            target[i] = source[i] * _config.EmbeddingMultiplier;
-    }
-
-    private unsafe void Route(int row)
-    {
-        var scratch = ThreadScratch.Floats(_config.EmbeddingDim + _config.ExpertCount);
-        var normed = new Span<float>(scratch, _config.EmbeddingDim);
-        var logits = new Span<float>(scratch + _config.EmbeddingDim, _config.ExpertCount);
-        var experts = _current.Experts;
-        RmsNorm.Apply(_current.ResidualRow(row), _weights.Plain(TensorRole.PreMoeNorm, _layer), _config.RmsNormEpsilon, normed);
-        RouterLogits.Compute(normed, _weights.Plain(TensorRole.Router, _layer), logits);
-        var k = _config.ExpertsPerToken;
-        TopK.Choose(logits, experts.Experts.Slice(row * k, k), experts.Gates.Slice(row * k, k));
-        experts.Input.Set(row, normed);
-    }
-
-    /// <summary>By the micro-batch's own layer: another may be ahead.</summary>
-    private void AddToResidual(int row) => RmsNorm.AddTo(
-        _current.Experts.SumRow(row), _weights.Plain(TensorRole.PostMoeNorm, _current.Experts.Layer), _config.RmsNormEpsilon, _current.ResidualRow(row));
 }

@@ -15,13 +15,13 @@ public sealed class KvBlockPool : IDisposable
     private readonly int[] _references;
     private readonly Stack<int> _free;
 
-    /// <param name="attention">Knows a block's size, and where blocks have to be.</param>
+    /// <param name="layers">Knows a block's size, and where blocks have to be.</param>
     /// <param name="blocks">Blocks, at least one.</param>
-    public KvBlockPool(ILayerAttention attention, int blocks)
+    public KvBlockPool(IDenseLayers layers, int blocks)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(blocks, 1);
-        _blockBytes = attention.KvBlockBytes;
-        _memory = attention.AllocateKv(checked(_blockBytes * blocks));
+        _blockBytes = layers.KvBlockBytes;
+        _memory = layers.AllocateKv(checked(_blockBytes * blocks));
         _references = new int[blocks];
         _free = new Stack<int>(blocks);
         for (var block = blocks - 1; block >= 0; block--)

@@ -1,7 +1,9 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Grpc;
+using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
+using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights;
 using Grok1Cluster.Weights.Fetching;
@@ -12,9 +14,9 @@ namespace Grok1Cluster.ExpertWorker.Control;
 /// Changes what a worker holds while it computes. New tiles are read by a thread of low priority and shown to the computing
 /// thread when they are complete; old ones are freed when the last call that may use them was answered. Thread-safe.
 /// </summary>
-/// <param name="isFixed">Whether a device has taken what is held at the start, and nothing else: more is refused then.</param>
+/// <param name="leavesLoading">Whether a device brings what is held first into memory, where it wants it.</param>
 /// <param name="verify">Whether every block that is in memory must have its hash before it is computed with.</param>
-internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls, bool verify, bool isFixed = false)
+internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local, BlockFetcher fetcher, WeightMemory memory, long? memoryLimit, CallEpochs calls, bool verify, bool leavesLoading = false)
 {
     private readonly SemaphoreSlim _holding = new(1);
     private readonly SemaphoreSlim _releasing = new(1);
@@ -22,6 +24,9 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
 
     /// <summary>Most bytes of weights that this worker may hold, by its limit or by what the machine had when it started.</summary>
     public long MemoryBytes { get; } = memoryLimit ?? MemoryBudget.Available();
+
+    /// <summary>Computes, and may have memory of its own for what is held later; null as long as there is none.</summary>
+    public IExpertDevice? Device { get; set; }
 
     /// <summary>Holds more, at the worker's start: reads as fast as the disk gives.</summary>
     /// <param name="wanted">What; all of it on this machine.</param>
@@ -33,12 +38,11 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     public void HoldFirst(WantedTiles wanted, bool preload, Action<long>? loaded, CancellationToken cancel)
     {
         var blocks = wanted.Blocks.ToArray();
-        if (!isFixed)
+        if (!leavesLoading)
             CheckMemory(blocks);
         Take(wanted, blocks, (runs, check) =>
         {
-            // A device reads what it takes by itself.
-            if (preload && !isFixed)
+            if (preload && !leavesLoading)
                 WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), check, loaded, cancel);
         });
     }
@@ -64,8 +68,6 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
     /// <exception cref="RpcException">A block is neither here nor to be had from others, or another call released some meanwhile.</exception>
     public async Task HoldAsync(WantedTiles wanted, WeightSupply supply, HoldState state, CancellationToken cancel)
     {
-        if (isFixed && !wanted.Blocks.All(tiles.Holds))
-            throw new RpcException(GrpcStatusCode.FailedPrecondition, $"worker {id} computes on a GPU, and holds there what it was started with; start it again with the plan that it is to serve");
         state.Total = wanted.Blocks.Sum(Bytes);
         await _holding.WaitAsync(cancel);
         try
@@ -76,15 +78,26 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
             state.AddDone(state.Total - blocks.Sum(Bytes));
             await BackgroundThread.Run(() => Take(wanted, blocks, (runs, check) =>
             {
-                var how = memory.For(tiles.Bytes + runs.Sum(run => run.Bytes));
-                foreach (var run in runs)
+                var onDevice = HoldOnDevice(runs, cancel);
+                try
                 {
-                    cancel.ThrowIfCancellationRequested();
-                    run.Load(how);
-                    check?.Invoke(run);
-                    state.AddDone(run.Bytes);
+                    var how = memory.For(tiles.Bytes + runs.Sum(run => run.Bytes));
+                    foreach (var run in runs)
+                    {
+                        cancel.ThrowIfCancellationRequested();
+                        if (!onDevice.Contains(run))
+                            run.Load(how);
+                        check?.Invoke(run);
+                        state.AddDone(run.Bytes);
+                    }
+                }
+                catch
+                {
+                    Device?.Release([.. blocks.Select(block => (block.Layer, block.Expert, block.Block))]);
+                    throw;
                 }
             }));
+            await FreeGivenUpAsync();
             if (!wanted.Blocks.All(tiles.Holds))
                 throw new RpcException(GrpcStatusCode.Aborted, "some of these blocks were released while others were loaded; ask again");
         }
@@ -109,6 +122,8 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
                 dropped = tiles.Remove(ranges);
             await calls.WhenAnsweredAsync();
             dropped.Free();
+            Device?.Release(dropped.Blocks);
+            await FreeGivenUpAsync();
         }
         finally
         {
@@ -165,9 +180,33 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
             }
     }
 
+    /// <exception cref="ResourceException">The device fails.</exception>
+    private HashSet<ExpertTile> HoldOnDevice(IReadOnlyList<ExpertTile> runs, CancellationToken cancel)
+    {
+        try
+        {
+            return Device?.Hold(runs, cancel).ToHashSet() ?? [];
+        }
+        catch (CudaException e)
+        {
+            throw new ResourceException($"worker {id}: {e.Message}");
+        }
+    }
+
+    /// <summary>Frees what the device has twice, because it moved what it holds, when no call uses it any more.</summary>
+    private async Task FreeGivenUpAsync()
+    {
+        if (Device?.GivenUp() is not { Count: > 0 } buffers)
+            return;
+        await calls.WhenAnsweredAsync();
+        foreach (var buffer in buffers)
+            buffer.Dispose();
+    }
+
     private void CheckMemory(IEnumerable<BlockId> blocks)
     {
-        var more = blocks.Sum(Bytes);
+        // What goes to a device needs none here.
+        var more = Math.Max(0, blocks.Sum(Bytes) - (Device?.Room ?? 0));
         // What is held already is no longer available.
         MemoryBudget.Check($"worker {id}", memoryLimit is null ? more : tiles.Bytes + more, memoryLimit);
     }

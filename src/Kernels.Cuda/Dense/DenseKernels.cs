@@ -7,19 +7,19 @@ namespace Grok1Cluster.Kernels.Cuda.Dense;
 
 /// <summary>
 /// The kernels around the coordinator's int8 matrices, loaded for one device, and how they are launched: rows to activations, with
-/// or without RmsNorm, the product, and the way back into the residual stream.
+/// or without RmsNorm, the product, the way back into the residual stream, and the router.
 /// </summary>
 public sealed class DenseKernels : IDisposable
 {
     /// <summary>Rows up to which a product reads its weights once, at memory speed.</summary>
     public const int MostStreamed = StreamKernel.MostTokens;
 
-    private const int Warp = 32, RowThreads = 8 * Warp, ExactRows = 8;
+    private const int Warp = 32, RowThreads = 8 * Warp, ExactRows = 8, RouterSums = 4;
 
     private readonly List<IKernelModule> _modules = [];
     private readonly StreamKernel[] _streams;
     private readonly IKernel _prefill, _exact, _repack, _residualAdd;
-    private readonly IKernel _rowsQuantise, _rowsExact, _normQuantise, _normExact;
+    private readonly IKernel _rowsQuantise, _rowsExact, _normQuantise, _normExact, _router;
 
     /// <param name="device">Where they run.</param>
     /// <exception cref="CudaException">A kernel cannot be compiled or loaded.</exception>
@@ -33,6 +33,7 @@ public sealed class DenseKernels : IDisposable
         (_rowsQuantise, _rowsExact) = (rows.Find("rows_quantise"), rows.Find("rows_exact"));
         (_normQuantise, _normExact) = (rows.Find("rms_norm_quantise"), rows.Find("rms_norm_exact"));
         _residualAdd = Load(device, "residual_add.cu").Find("residual_add");
+        _router = Load(device, "router.cu").Find("router");
         _repack = Load(device, "repack.cu").Find("repack_int8");
     }
 
@@ -46,6 +47,10 @@ public sealed class DenseKernels : IDisposable
     /// <summary>Rows through RmsNorm to activations.</summary>
     public void NormRows(IKernelStream stream, in ActivationRows activations, int rows, bool exact) =>
         stream.Launch(exact ? _normExact : _normQuantise, new Grid(rows), RowThreads, 0, activations);
+
+    /// <summary>The router's choice for every row.</summary>
+    public void Route(IKernelStream stream, in RouterRows router, int rows) =>
+        stream.Launch(_router, new Grid(rows), Warp, (RouterSums + 1) * router.Experts * sizeof(float), router);
 
     /// <summary>The product, from float32 activations where it is exact.</summary>
     public void Multiply(IKernelStream stream, in DenseProduct product, bool exact)

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Grok1Cluster.Kernels.Cuda.Dense;
 
-// The structs of dense_layout.cuh, activation_rows.cuh and residual_add.cu, field by field; addresses are of device memory.
+// The structs of dense_layout.cuh, activation_rows.cuh, router.cu and residual_add.cu, field by field; addresses are of device memory.
 
 /// <summary>y = x W for the rows of a batch.</summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -30,6 +30,10 @@ public struct DenseProduct
 public struct ActivationRows
 {
     public nint X;
+
+    /// <summary>Addresses of rows that are not side by side; 0: they are, from <see cref="X"/> on.</summary>
+    public nint XRows;
+
     public nint Norm;
     public nint Blocks;
     public nint Values;
@@ -41,6 +45,24 @@ public struct ActivationRows
     public int Stride;
     public float Epsilon;
     private int _unused;
+}
+
+/// <summary>A router's choice for rows of the residual stream.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct RouterRows
+{
+    public nint Residual;
+    public nint Norm;
+    public nint Weights;
+    public nint Chosen;
+    public nint Gates;
+    public int Columns;
+    public int Experts;
+
+    /// <summary>Experts that are chosen for a row.</summary>
+    public int Count;
+
+    public float Epsilon;
 }
 
 /// <summary>residual += RmsNorm(y).</summary>

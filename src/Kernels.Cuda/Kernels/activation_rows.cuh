@@ -6,6 +6,7 @@
 struct ActivationRows
 {
     const float* x;            // [rows, x_stride]
+    const float* const* x_rows; // [rows] where each row is; or null: in x
     const float* norm;         // [columns] weights of the norm; unused without one
     const StreamBlock* blocks; // [block_count]
     s8* values;                // [rows, stride]; fast
@@ -34,7 +35,7 @@ template <int WARPS, bool NORM, bool EXACT>
 __device__ __forceinline__ void write_row(const ActivationRows& p, int row)
 {
     const int lane = threadIdx.x % WARP;
-    const float* x = p.x + (i64)row * p.x_stride;
+    const float* x = p.x_rows ? p.x_rows[row] : p.x + (i64)row * p.x_stride;
     const float factor = NORM ? norm_factor(x, p.columns, p.epsilon) : 1.0f;
     for (int index = threadIdx.x / WARP; index < p.block_count; index += WARPS)
     {

@@ -18,9 +18,7 @@ public sealed class CpuDenseDevice(Grok1Config config, ComputePool pool, bool ex
 
     public long Place(DenseLayout layout, long kvBytes) => kvBytes;
 
-    public ILayerAttention CreateAttention(DenseWeights weights) => new CpuLayerAttention(config, weights, pool, exact, kvFormat);
-
-    public ILogitHead CreateHead(DenseWeights weights) => new CpuLogitHead(config, weights, pool, exact);
+    public IDenseLayers CreateLayers(DenseWeights weights, ExpertLayout experts) => new CpuDenseLayers(config, weights, pool, exact, kvFormat);
 
     public void Dispose()
     {

@@ -8,14 +8,23 @@ namespace Grok1Cluster.Model.Layers;
 /// <summary>The processor.</summary>
 /// <param name="pool">Where the work runs; not disposed.</param>
 /// <param name="layout">The experts' layout.</param>
-/// <param name="bytes">Bytes of the tiles.</param>
-public sealed class CpuExpertDevice(ComputePool pool, ExpertLayout layout, long bytes) : IExpertDevice
+public sealed class CpuExpertDevice(ComputePool pool, ExpertLayout layout) : IExpertDevice
 {
     public string KernelId => CpuFeatures.KernelId;
 
-    public long HostBytes => bytes;
+    public long Room => 0;
 
     public string Description => $"CPU, {pool.Threads} threads";
+
+    public MachineSpeed? MeasureSpeed(long weightBytes) => MachineSpeed.Measure(pool, weightBytes);
+
+    public IReadOnlyList<ExpertTile> Hold(IReadOnlyList<ExpertTile> tiles, CancellationToken cancel) => [];
+
+    public void Release(IReadOnlyCollection<(int Layer, int Expert, int Block)> blocks)
+    {
+    }
+
+    public IReadOnlyList<IDisposable> GivenUp() => [];
 
     public IExpertFeedForward Create(ActivationFormat format) => new CpuExpertFeedForward(pool, layout, format);
 

@@ -10,8 +10,8 @@ using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Model.Layers;
 
-/// <summary>Attention on the CPU: passes over the pool, each spread by rows, by output columns or by (rows, KV head).</summary>
-public sealed unsafe class CpuLayerAttention : ILayerAttention
+/// <summary>A layer's attention on the CPU, with the norms around it: passes over the pool, each spread by rows, by output columns or by (rows, KV head).</summary>
+public sealed unsafe class CpuLayerAttention : IDisposable
 {
     private readonly Grok1Config _config;
     private readonly DenseWeights _weights;
@@ -60,10 +60,13 @@ public sealed unsafe class CpuLayerAttention : ILayerAttention
         _addJob = new DelegateJob(AddToResidual);
     }
 
+    /// <summary>Bytes of one KV block: keys and values of 32 positions in all layers.</summary>
     public long KvBlockBytes => (long)_kv.BlockBytes * _config.LayerCount;
 
-    public IKvMemory AllocateKv(long bytes) => new HostKvMemory(bytes);
-
+    /// <summary>Stores the rows' keys and values and adds the layer's attention to the residual stream: <c>h += RmsNorm(Attention(RmsNorm(h)))</c>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="batch">The rows and where their KV blocks are.</param>
+    /// <param name="residual">[batch.Rows, EmbeddingDim] float32, updated.</param>
     public void Forward(int layer, TokenBatch batch, NativeBuffer<float> residual)
     {
         (_layer, _batch, _residual) = (layer, batch, residual);

@@ -11,7 +11,7 @@ using Grok1Cluster.Model.Store;
 namespace Grok1Cluster.Model.Layers;
 
 /// <summary>The head on the CPU: exact from the float32 table itself, fast from its packed copy.</summary>
-public sealed unsafe class CpuLogitHead : ILogitHead
+public sealed unsafe class CpuLogitHead : IDisposable
 {
     private readonly Grok1Config _config;
     private readonly DenseWeights _weights;
@@ -34,6 +34,9 @@ public sealed unsafe class CpuLogitHead : ILogitHead
         _input = new Activations(weights.Layout.HeadAxis, PanelProduct.ActivationsFor(weights.Layout.Format, _exact));
     }
 
+    /// <param name="residual">[rows, EmbeddingDim] float32.</param>
+    /// <param name="rows">Rows that want logits.</param>
+    /// <param name="logits">[rows.Length, VocabularySize] float32, overwritten.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(NativeBuffer<float> residual, ReadOnlySpan<int> rows, NativeBuffer<float> logits)
     {

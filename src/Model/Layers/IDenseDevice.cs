@@ -2,7 +2,7 @@ using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Model.Layers;
 
-/// <summary>Where the coordinator computes what is not experts: attention with its KV memory, and the head.</summary>
+/// <summary>Where the coordinator computes what is not experts: attention with its KV memory, router and head.</summary>
 public interface IDenseDevice : IDisposable
 {
     /// <summary>What it is, for people.</summary>
@@ -18,11 +18,8 @@ public interface IDenseDevice : IDisposable
     /// <exception cref="ResourceException">They do not fit.</exception>
     long Place(DenseLayout layout, long kvBytes);
 
-    /// <summary>Attention of every layer; owned by the caller, disposed before this device.</summary>
+    /// <summary>Every layer and the head; owned by the caller, disposed before this device.</summary>
     /// <param name="weights">In memory; not disposed.</param>
-    ILayerAttention CreateAttention(DenseWeights weights);
-
-    /// <summary>The head; owned by the caller, disposed before this device.</summary>
-    /// <param name="weights">In memory; not disposed.</param>
-    ILogitHead CreateHead(DenseWeights weights);
+    /// <param name="experts">Of the experts, whose input the router's rows become.</param>
+    IDenseLayers CreateLayers(DenseWeights weights, ExpertLayout experts);
 }

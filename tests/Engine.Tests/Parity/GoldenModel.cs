@@ -32,9 +32,9 @@ public sealed class GoldenModel : IDisposable
         _pool = new ComputePool(threads, spin: false);
         var exact = precision == Precision.Exact;
         _dispatcher = new LocalExpertDispatcher(Store, new CpuExpertFeedForward(_pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact)));
-        var attention = new CpuLayerAttention(Store.Config, _weights, _pool, exact, kvFormat);
-        Forward = new ForwardPass(Store, _weights, _pool, attention, new CpuLogitHead(Store.Config, _weights, _pool, exact), _dispatcher, precision);
-        Kv = new KvBlockPool(attention, kvBlocks ?? KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
+        var layers = new CpuDenseLayers(Store.Config, _weights, _pool, exact, kvFormat);
+        Forward = new ForwardPass(Store, layers, _dispatcher, precision);
+        Kv = new KvBlockPool(layers, kvBlocks ?? KvBlockPool.BlocksFor(Store.Config.MaxSequenceLength));
         Scorer = new SequenceScorer(Store.Config, Forward, Kv, chunk);
         Golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.TestData, name, "golden.json"))).RootElement;
     }

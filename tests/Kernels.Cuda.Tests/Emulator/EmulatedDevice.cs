@@ -26,6 +26,12 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
     /// <summary>Graphs that were recorded.</summary>
     public int Captures { get; private set; }
 
+    /// <summary>Copies since the beginning.</summary>
+    public int CopiesToDevice { get; private set; }
+
+    /// <summary>Copies since the beginning.</summary>
+    public int CopiesToHost { get; private set; }
+
     public IDeviceBuffer Allocate(long bytes)
     {
         if (bytes > FreeMemory)
@@ -94,7 +100,8 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
         {
         }
 
-        public TimeSpan Since(IKernelEvent earlier) => TimeSpan.Zero;
+        /// <summary>No time passes here that would mean anything.</summary>
+        public TimeSpan Since(IKernelEvent earlier) => TimeSpan.FromMilliseconds(1);
 
         public void Dispose()
         {
@@ -112,11 +119,11 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
     {
         private List<Action>? _recording;
 
-        public void CopyToDevice(nint target, nint source, long bytes) => Do(() => Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes));
+        public void CopyToDevice(nint target, nint source, long bytes) => Copy(target, source, bytes, () => device.CopiesToDevice++);
 
-        public void CopyToHost(nint target, nint source, long bytes) => CopyToDevice(target, source, bytes);
+        public void CopyToHost(nint target, nint source, long bytes) => Copy(target, source, bytes, () => device.CopiesToHost++);
 
-        public void CopyOnDevice(nint target, nint source, long bytes) => CopyToDevice(target, source, bytes);
+        public void CopyOnDevice(nint target, nint source, long bytes) => Copy(target, source, bytes, () => { });
 
         public void Launch<T>(IKernel kernel, Grid grid, int threads, int sharedBytes, in T parameters)
             where T : unmanaged
@@ -167,6 +174,12 @@ internal sealed class EmulatedDevice(int order = 0, long memory = 1L << 30) : IK
         public void Dispose()
         {
         }
+
+        private void Copy(nint target, nint source, long bytes, Action count) => Do(() =>
+        {
+            count();
+            Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
+        });
 
         private void Do(Action action)
         {

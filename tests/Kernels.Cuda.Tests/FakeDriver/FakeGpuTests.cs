@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
@@ -36,13 +37,48 @@ public sealed class FakeGpuTests(FakeGpu gpu) : IClassFixture<FakeGpu>
     }
 
     [EmulatedFact]
+    public async Task A_worker_on_a_GPU_that_holds_nothing_takes_what_a_coordinator_gives_it()
+    {
+        using var worker = await StartAsync("worker-0", plan: null, "--hold", "none");
+        string[] run = ["run", "--model", Model, "--tokens", string.Join(',', Enumerable.Range(3, 20)), "--max-tokens", "4", "--temperature", "0", "--ignore-eos", "--json"];
+        Assert.Equal(await TokensAsync([.. run, "--workers", "1"]), await TokensAsync([.. run, "--worker-address", worker.Address]));
+        using var description = JsonDocument.Parse((await Grok1Process.RunAsync("run", "--model", Model, "--tokens", "5", "--max-tokens", "1", "--json", "--worker-address", worker.Address)).Output);
+        Assert.True(description.RootElement.GetProperty("workers")[0].GetProperty("tiles").GetInt32() > 0);
+    }
+
+    [EmulatedFact]
+    public async Task Auto_takes_the_CPU_and_says_why_where_a_GPU_has_too_little_memory()
+    {
+        string[] run = ["run", "--model", Model, "--workers", "0", "--tokens", "5,17", "--max-tokens", "1", "--json", "--device"];
+        var auto = await Grok1Process.RunAsync(Small(gpu.Grok1([.. run, "auto"])), timeout: Patience);
+        Assert.Equal(0, auto.ExitCode);
+        Assert.Contains("--device auto takes the CPU: Fake GPU has ", auto.Error);
+        Assert.DoesNotContain("attention, router", auto.Error);
+        var named = await Grok1Process.RunAsync(Small(gpu.Grok1([.. run, "cuda:0"])), timeout: Patience);
+        Assert.Equal((4, ""), (named.ExitCode, named.Output));
+
+        string[] worker = ["worker", "--model", Model, "--listen", "127.0.0.1:0", "--threads", "1", "--device"];
+        using var onCpu = Grok1Process.Start(Small(gpu.Grok1([.. worker, "auto"])));
+        await onCpu.WaitForErrorLineAsync(text => text.Contains("(CPU, 1 threads), and listens on", StringComparison.Ordinal), Patience);
+        onCpu.Signal(PosixSignal.SIGTERM);
+        Assert.Contains("--device auto takes the CPU: ", (await onCpu.WaitForExitAsync(Patience)).Error);
+        Assert.Equal(4, (await Grok1Process.RunAsync(Small(gpu.Grok1([.. worker, "cuda:0"])), timeout: Patience)).ExitCode);
+
+        static ProcessStartInfo Small(ProcessStartInfo start)
+        {
+            start.Environment["FAKE_CUDA_MEMORY"] = "100000";
+            return start;
+        }
+    }
+
+    [EmulatedFact]
     public async Task A_coordinator_on_a_GPU_answers_with_the_tokens_of_the_CPU()
     {
         foreach (var precision in (string[])["exact", "fast"])
         {
             string[] run = ["run", "--model", Model, "--workers", "0", "--tokens", string.Join(',', Enumerable.Range(3, 40)), "--max-tokens", "6", "--temperature", "0", "--ignore-eos", "--precision", precision, "--json"];
             var onGpu = await Grok1Process.RunAsync(gpu.Grok1([.. run, "--device", "cuda:0"]), timeout: Patience);
-            Assert.Contains($"attention, KV cache{(precision == "exact" ? "" : " and head")} on Fake GPU", onGpu.Error);
+            Assert.Contains($"attention, router, KV cache{(precision == "exact" ? "" : " and head")} on Fake GPU", onGpu.Error);
             Assert.Equal(await TokensAsync(run), Tokens(onGpu));
         }
     }
@@ -102,9 +138,9 @@ public sealed class FakeGpuTests(FakeGpu gpu) : IClassFixture<FakeGpu>
         Assert.Contains("there is no cuda:1", worker.Error);
     }
 
-    private async Task<Worker> StartAsync(string id, string? plan)
+    private async Task<Worker> StartAsync(string id, string? plan, params string[] more)
     {
-        string[] arguments = ["worker", "--model", Model, "--id", id, "--listen", "127.0.0.1:0", "--device", "cuda:0", "--threads", "1"];
+        string[] arguments = ["worker", "--model", Model, "--id", id, "--listen", "127.0.0.1:0", "--device", "cuda:0", "--threads", "1", .. more];
         var process = Grok1Process.Start(gpu.Grok1([.. arguments, .. plan is null ? (string[])[] : ["--plan", plan]]));
         var line = await process.WaitForErrorLineAsync(text => text.Contains("listens on", StringComparison.Ordinal), Patience);
         Assert.Matches(@"\(Fake GPU, (\d+) of \1 tiles on it\), and listens on ", line);

@@ -31,7 +31,7 @@ static int retained;
 static std::map<uintptr_t, size_t> device_memory, pinned_memory;
 static std::set<void*> handles;
 static size_t used;
-static const size_t TotalBytes = (size_t)1 << 30;
+static const size_t TotalBytes = getenv("FAKE_CUDA_MEMORY") ? strtoull(getenv("FAKE_CUDA_MEMORY"), nullptr, 10) : (size_t)1 << 30;
 static thread_local bool current;
 static int context;
 

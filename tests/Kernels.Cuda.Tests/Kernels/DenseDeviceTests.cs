@@ -82,9 +82,9 @@ public sealed class DenseDeviceTests
             var blocks = KvBlockPool.BlocksFor(_store.Config.MaxSequenceLength);
             Assert.Equal(gpu ? 0 : blocks * device.KvBlockBytes, device.Place(_store.DenseLayout, blocks * device.KvBlockBytes));
             _dispatcher = new LocalExpertDispatcher(_store, new CpuExpertFeedForward(pool, _store.ExpertLayout, PanelProduct.ActivationsFor(_store.ExpertLayout.Format, exact)));
-            var attention = device.CreateAttention(weights);
-            _forward = Own(new ForwardPass(_store, weights, pool, attention, device.CreateHead(weights), _dispatcher, exact ? Precision.Exact : Precision.Fast));
-            _kv = Own(new KvBlockPool(attention, blocks));
+            var layers = device.CreateLayers(weights, _store.ExpertLayout);
+            _forward = Own(new ForwardPass(_store, layers, _dispatcher, exact ? Precision.Exact : Precision.Fast));
+            _kv = Own(new KvBlockPool(layers, blocks));
         }
 
         public EmulatedDevice? Device { get; }

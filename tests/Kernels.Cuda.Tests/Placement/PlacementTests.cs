@@ -67,13 +67,32 @@ public sealed class PlacementTests
         Assert.Contains("--device cpu", error.Message);
     }
 
+    [EmulatedFact]
+    public void A_device_measures_a_speed_that_a_planner_can_use_where_weights_are_many()
+    {
+        using var pool = new ComputePool(1, spin: false);
+        using var experts = new SyntheticExperts(WeightFormat.Int8, 64, 64);
+        var emulated = new EmulatedDevice();
+        using var device = new CudaExpertDevice(emulated, experts.Layout, [experts.Tile(0)], pool, limit: null);
+        Assert.Null(device.MeasureSpeed(MachineSpeed.LeastWeights - 1));
+        var free = emulated.FreeMemory;
+        var speed = device.MeasureSpeed(MachineSpeed.LeastWeights)!;
+        // Every measured piece of work takes a millisecond there: a copy of an eighth of what is free, and the smallest product.
+        Assert.Equal(2 * (free / 8) * 1e3, speed.ReadBytesPerSecond, 1.0);
+        Assert.Equal(2.0 * 64 * 1024 * 1024 * 1e3, speed.OperationsPerSecond, 1.0);
+        Assert.Equal(free, emulated.FreeMemory);
+    }
+
     [Fact]
     public void Formats_without_kernels_take_the_CPU_with_auto_and_are_refused_by_number()
     {
-        Assert.Null(CudaExpertDevice.Open(DeviceChoice.Auto, WeightFormat.BFloat16, Path.GetTempPath()));
-        var error = Assert.Throws<ResourceException>(() => CudaExpertDevice.Open(new DeviceChoice(0, IsAuto: false), WeightFormat.BFloat16, Path.GetTempPath()));
+        var notes = new List<string>();
+        Assert.Null(CudaExpertDevice.Open(DeviceChoice.Auto, WeightFormat.BFloat16, Path.GetTempPath(), notes.Add));
+        Assert.StartsWith("--device auto takes the CPU: experts in BFloat16 have no GPU kernels", Assert.Single(notes));
+        var error = Assert.Throws<ResourceException>(() => CudaExpertDevice.Open(new DeviceChoice(0, IsAuto: false), WeightFormat.BFloat16, Path.GetTempPath(), notes.Add));
         Assert.Contains("int8 or int4", error.Message);
-        Assert.Null(CudaExpertDevice.Open(DeviceChoice.Cpu, WeightFormat.Int8, Path.GetTempPath()));
+        Assert.Null(CudaExpertDevice.Open(DeviceChoice.Cpu, WeightFormat.Int8, Path.GetTempPath(), notes.Add));
+        Assert.Single(notes);
     }
 
     [Fact]

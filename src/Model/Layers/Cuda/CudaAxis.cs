@@ -10,6 +10,7 @@ namespace Grok1Cluster.Model.Layers.Cuda;
 internal sealed class CudaAxis
 {
     private readonly int _blocksAt, _repackAt;
+    private readonly int[] _firstElements;
 
     /// <param name="store">The axis as the store has it.</param>
     /// <param name="table">Receives what the kernels read.</param>
@@ -18,6 +19,7 @@ internal sealed class CudaAxis
         Store = store;
         var blocks = new StreamBlock[store.BlockCount];
         var tiles = CudaExpertLayout.Fill(store, blocks, 0);
+        _firstElements = [.. blocks.Select(block => block.Tile * CudaExpertLayout.TileRows)];
         Stride = tiles * CudaExpertLayout.TileRows;
         WeightBytes = tiles * CudaExpertLayout.Int8TileBytes;
         PanelBytes = PanelBytesOf(store);
@@ -50,6 +52,9 @@ internal sealed class CudaAxis
             tiles += (block.Length + CudaExpertLayout.TileRows - 1) / CudaExpertLayout.TileRows;
         return tiles * CudaExpertLayout.Int8TileBytes + store.Groups * CudaExpertLayout.ScaleRowBytes;
     }
+
+    /// <summary>Where a block begins in a row of activations.</summary>
+    public int FirstElement(int block) => _firstElements[block];
 
     /// <summary>Device address of the axis' blocks, in tables that begin at <paramref name="tables"/>.</summary>
     public nint Blocks(nint tables) => tables + _blocksAt;

@@ -7,7 +7,7 @@ namespace Grok1Cluster.Model.Layers.Cuda;
 
 /// <summary>
 /// Experts on a GPU. Tiles that live in its memory are computed there; of the others, those that few tokens need are computed
-/// by the CPU from the host's memory, and those that many need are copied through the device's two places. Items keep their
+/// by the CPU from the host's memory, and those that many need are copied through the device's two places, if they fit there. Items keep their
 /// order in the sum wherever they are computed. Small calls are recorded as graphs, one for each size, and launched as one.
 /// </summary>
 public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
@@ -41,7 +41,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         (_weights, _cpu, _format, _layout) = (weights, cpu, format, weights.Layout.Store);
         var device = weights.Device;
         _stream = device.CreateStream();
-        (_copied, _free, _placeUsed) = (Events(device, weights.Places), Events(device, weights.Places), new bool[weights.Places]);
+        (_copied, _free, _placeUsed) = (Events(device, CudaExpertWeights.MostPlaces), Events(device, CudaExpertWeights.MostPlaces), new bool[CudaExpertWeights.MostPlaces]);
         (_begin, _end) = (device.CreateEvent(), device.CreateEvent());
         _staging = new StagingBuffer(device);
         (_hidden, _hiddenValues, _hiddenScales, _y) = (new DeviceScratch(device), new DeviceScratch(device), new DeviceScratch(device), new DeviceScratch(device));
@@ -89,7 +89,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
                 throw new ArgumentException($"a work item takes pairs {item.First} and {item.Count} more of {rows.Length}", nameof(work));
     }
 
-    private bool IsForCpu(TileWork work) => work.Count <= MostOnCpu && _weights.Find(work.Tile) is null;
+    private bool IsForCpu(TileWork work) => (work.Count <= MostOnCpu || !_weights.CanPass(work.Tile)) && _weights.Find(work.Tile) is null;
 
     private void RunOnDevice(ReadOnlySpan<TileWork> work, Activations x, ReadOnlySpan<int> rows, ReadOnlySpan<float> gates, float* sum)
     {

@@ -1,4 +1,3 @@
-using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Cuda.Dense;
 using Grok1Cluster.Kernels.Cuda.Devices;
 using Grok1Cluster.Kernels.Formats;
@@ -10,10 +9,10 @@ using Grok1Cluster.Model.Store;
 namespace Grok1Cluster.Model.Layers.Cuda;
 
 /// <summary>
-/// The packed head on a GPU, int8 activations. Logits go back to the host, where tokens are chosen as for every device: penalties, seeds
+/// The packed head on a GPU, int8 activations, from rows of residual streams that are there. Logits go back to the host, where tokens are chosen as for every device: penalties, seeds
 /// and log probabilities stay in one place, and a row is half a megabyte, some microseconds on its way.
 /// </summary>
-public sealed unsafe class CudaLogitHead : ILogitHead
+internal sealed unsafe class CudaLogitHead : IDisposable
 {
     /// <summary>Rows of a pass: what bounds the room for logits on the device.</summary>
     private const int PassRows = DenseKernels.MostStreamed;
@@ -29,19 +28,19 @@ public sealed unsafe class CudaLogitHead : ILogitHead
 
     /// <summary>Copies the packed embedding table to the device.</summary>
     /// <param name="device">The device; not disposed.</param>
+    /// <param name="stream">In which the rows are made; not disposed.</param>
+    /// <param name="kernels">Norm and product; not disposed.</param>
     /// <param name="config">The model.</param>
     /// <param name="weights">The coordinator's tensors, in memory; int8.</param>
-    /// <exception cref="CudaException">A kernel cannot be compiled, or the device has too little memory.</exception>
-    public CudaLogitHead(IKernelDevice device, Grok1Config config, DenseWeights weights)
+    /// <exception cref="Kernels.Cuda.CudaException">The device has too little memory.</exception>
+    public CudaLogitHead(IKernelDevice device, IKernelStream stream, DenseKernels kernels, Grok1Config config, DenseWeights weights)
     {
-        _config = config;
-        _kernels = new DenseKernels(device);
+        (_config, _kernels, _stream) = (config, kernels, stream);
         var table = new DeviceTable();
         _axis = new CudaAxis(weights.Layout.HeadAxis, table);
         _normAt = table.Add(weights.Plain(TensorRole.FinalNorm));
         _columns = PanelLayout.PaddedColumns(config.VocabularySize);
-        _stream = device.CreateStream();
-        _tables = table.Upload(device, _stream);
+        _tables = table.Upload(device, stream);
         _matrix = device.Allocate(Bytes(weights.Layout, config));
         using (var upload = new DenseUpload(device, _kernels, _axis.PanelBytes))
         {
@@ -55,37 +54,40 @@ public sealed unsafe class CudaLogitHead : ILogitHead
     /// <summary>Device bytes of the matrix.</summary>
     public static long Bytes(DenseLayout layout, Grok1Config config) => (long)PanelLayout.PanelCount(config.VocabularySize) * CudaAxis.PanelBytesOf(layout.HeadAxis);
 
-    public void Run(NativeBuffer<float> residual, ReadOnlySpan<int> rows, NativeBuffer<float> logits)
+    /// <param name="rows">Rows of this device's streams.</param>
+    /// <param name="logits">[rows.Length, VocabularySize] float32, overwritten.</param>
+    public void Run(ReadOnlySpan<ResidualRow> rows, NativeBuffer<float> logits)
     {
         for (var first = 0; first < rows.Length; first += PassRows)
-            Pass(residual, rows[first..Math.Min(first + PassRows, rows.Length)], logits, first);
+            Pass(rows[first..Math.Min(first + PassRows, rows.Length)], logits, first);
     }
 
     public void Dispose()
     {
-        foreach (var owned in (IDisposable[])[_stream, _staging, _values, _scales, _matrix, _tables, _kernels])
+        foreach (var owned in (IDisposable[])[_staging, _values, _scales, _matrix, _tables])
             owned.Dispose();
     }
 
-    private void Pass(NativeBuffer<float> residual, ReadOnlySpan<int> rows, NativeBuffer<float> logits, int firstLogits)
+    private void Pass(ReadOnlySpan<ResidualRow> rows, NativeBuffer<float> logits, int firstLogits)
     {
         _staging.Begin();
-        var rowsAt = _staging.Reserve<float>((long)rows.Length * _config.EmbeddingDim);
+        var rowsAt = _staging.Reserve<nint>(rows.Length);
         var rowBytes = _staging.Used;
         var logitsAt = _staging.Reserve<float>((long)rows.Length * _columns);
         _staging.Commit();
         _values.Resize((long)rows.Length * _axis.Stride);
         _scales.Resize((long)rows.Length * _axis.Store.BlockCount * sizeof(float));
+        var addresses = _staging.At<nint>(rowsAt, rows.Length);
         for (var i = 0; i < rows.Length; i++)
-            residual.Slice((long)rows[i] * _config.EmbeddingDim, _config.EmbeddingDim).CopyTo(_staging.At<float>(rowsAt + (long)i * _config.EmbeddingDim * sizeof(float), _config.EmbeddingDim));
+            addresses[i] = ((CudaResidualStream)rows[i].Stream).Address(rows[i].Row);
 
-        var (x, y) = (_staging.Device + (nint)rowsAt, _staging.Device + (nint)logitsAt);
+        var y = _staging.Device + (nint)logitsAt;
         var blocks = _axis.Blocks(_tables.Address);
         _stream.CopyToDevice(_staging.Device, _staging.Host, rowBytes);
         _kernels.NormRows(_stream, new ActivationRows
         {
-            X = x, Norm = _tables.Address + _normAt, Blocks = blocks, Values = _values.Address, Scales = _scales.Address,
-            XStride = _config.EmbeddingDim, Columns = _config.EmbeddingDim, BlockCount = _axis.Store.BlockCount, Stride = _axis.Stride, Epsilon = _config.RmsNormEpsilon,
+            XRows = _staging.Device + (nint)rowsAt, Norm = _tables.Address + _normAt, Blocks = blocks, Values = _values.Address, Scales = _scales.Address,
+            Columns = _config.EmbeddingDim, BlockCount = _axis.Store.BlockCount, Stride = _axis.Stride, Epsilon = _config.RmsNormEpsilon,
         }, rows.Length, exact: false);
         _kernels.Multiply(_stream, new DenseProduct
         {

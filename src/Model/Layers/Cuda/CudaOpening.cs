@@ -11,8 +11,9 @@ internal static class CudaOpening
     /// <param name="choice">What was asked for.</param>
     /// <param name="unsupported">Why no GPU will do for this model, or null.</param>
     /// <param name="cacheDirectory">Where compiled kernels are kept.</param>
+    /// <param name="note">Told in a line why the processor computes although a GPU would have done.</param>
     /// <exception cref="ResourceException">A GPU was asked for by its number and cannot be used; it says what is missing.</exception>
-    public static IKernelDevice? Open(DeviceChoice choice, string? unsupported, string cacheDirectory)
+    public static IKernelDevice? Open(DeviceChoice choice, string? unsupported, string cacheDirectory, Action<string> note)
     {
         if (choice.Cuda is not { } number)
             return null;
@@ -28,6 +29,9 @@ internal static class CudaOpening
                 missing = e.Message;
             }
         }
-        return choice.IsAuto ? null : throw new ResourceException($"--device {choice}: {missing}");
+        if (!choice.IsAuto)
+            throw new ResourceException($"--device {choice}: {missing}");
+        note($"--device auto takes the CPU: {missing}");
+        return null;
     }
 }

@@ -5,33 +5,18 @@ using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Model.Layers.Cuda;
 
-/// <summary>
-/// Brings expert blocks from the store's layout on the host to the device's layout: block by block through two pinned buffers,
-/// so that the host fills one while the device copies and repacks the other. Not for concurrent use.
-/// </summary>
+/// <summary>Brings expert blocks from the store's layout on the host to the device's, block by block. Not for concurrent use.</summary>
 internal sealed unsafe class WeightUpload : IDisposable
 {
-    private const int Slots = 2;
     private readonly CudaExpertLayout _layout;
     private readonly ExpertKernels _kernels;
-    private readonly IKernelStream _stream;
-    private readonly IDeviceBuffer[] _pinned = new IDeviceBuffer[Slots];
-    private readonly IDeviceBuffer[] _raw = new IDeviceBuffer[Slots];
-    private readonly IKernelEvent[] _done = new IKernelEvent[Slots];
-    private readonly bool[] _used = new bool[Slots];
-    private int _next;
+    private readonly PinnedUpload _upload;
 
-    public WeightUpload(IKernelDevice device, CudaExpertLayout layout, ExpertKernels kernels)
-    {
-        (_layout, _kernels) = (layout, kernels);
-        _stream = device.CreateStream();
-        var most = layout.Store.Blocks.Max(block => block.Bytes);
-        for (var slot = 0; slot < Slots; slot++)
-            (_pinned[slot], _raw[slot], _done[slot]) = (device.AllocatePinned(most), device.Allocate(most), device.CreateEvent());
-    }
+    public WeightUpload(IKernelDevice device, CudaExpertLayout layout, ExpertKernels kernels) =>
+        (_layout, _kernels, _upload) = (layout, kernels, new PinnedUpload(device, layout.Store.Blocks.Max(block => block.Bytes)));
 
     /// <summary>The stream in which everything is copied: what waits for it has the weights.</summary>
-    public IKernelStream Stream => _stream;
+    public IKernelStream Stream => _upload.Stream;
 
     /// <summary>Begins to copy every block of a tile.</summary>
     /// <param name="tile">The weights.</param>
@@ -39,35 +24,26 @@ internal sealed unsafe class WeightUpload : IDisposable
     public void Begin(ExpertTile tile, nint target)
     {
         for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
-            Begin(tile.Start(block), block, target + (nint)(_layout.Offset(block) - _layout.Offset(tile.FirstBlock)));
+            Begin(tile, block, target + (nint)(_layout.Offset(block) - _layout.Offset(tile.FirstBlock)));
     }
 
-    public void Dispose()
-    {
-        _stream.Synchronize();
-        for (var slot = 0; slot < Slots; slot++)
-        {
-            _pinned[slot].Dispose();
-            _raw[slot].Dispose();
-            _done[slot].Dispose();
-        }
-        _stream.Dispose();
-    }
+    /// <summary>Begins to copy a block of a tile.</summary>
+    /// <param name="tile">The weights.</param>
+    /// <param name="block">The expert block.</param>
+    /// <param name="target">Where it goes.</param>
+    public void Begin(ExpertTile tile, int block, nint target) => Begin(tile.Start(block), block, target);
+
+    public void Dispose() => _upload.Dispose();
 
     private void Begin(byte* source, int index, nint target)
     {
-        var slot = _next;
-        _next = (_next + 1) % Slots;
-        if (_used[slot])
-            _done[slot].Wait();
         var block = _layout.Store.Blocks[index];
-        Buffer.MemoryCopy(source, (void*)_pinned[slot].Address, _pinned[slot].Bytes, block.Bytes);
-        var raw = _raw[slot].Address;
-        _stream.CopyToDevice(raw, _pinned[slot].Address, block.Bytes);
+        Buffer.MemoryCopy(source, (void*)_upload.Next(), _upload.Bytes, block.Bytes);
+        var raw = _upload.Send(block.Bytes);
 
         var store = _layout.Store;
         var inputTileBytes = _layout.Shape.InputStride / CudaExpertLayout.TileRows * _layout.TileBytes;
-        _kernels.Repack(_stream, new RepackPanels
+        _kernels.Repack(_upload.Stream, new RepackPanels
         {
             Source = raw,
             Target = target,
@@ -82,7 +58,7 @@ internal sealed unsafe class WeightUpload : IDisposable
         }, 2 * block.Panels, store.InputAxis.Groups);
 
         var down = _layout.DownRepack(index);
-        _kernels.Repack(_stream, new RepackPanels
+        _kernels.Repack(_upload.Stream, new RepackPanels
         {
             Source = raw + (nint)block.DownWeights,
             Target = target + (nint)down.Down,
@@ -95,7 +71,6 @@ internal sealed unsafe class WeightUpload : IDisposable
             TargetScales = down.Scales,
             BlockCount = down.Blocks,
         }, PanelLayout.PanelCount(store.Columns), block.Groups);
-        _stream.Record(_done[slot]);
-        _used[slot] = true;
+        _upload.Sent();
     }
 }
