@@ -15,11 +15,15 @@ namespace Grok1Cluster.Kernels.MatMul;
 /// </code>
 /// Sixteen chains keep both multipliers busy at eight rows, and the 32 registers hold them. int4 weights are masked and
 /// shifted apart on the way: rows k..k+3 in the low four bits, k+4..k+7 in the high ones. Two panels are two streams, which the
-/// processor fetches ahead by itself, and together faster than one; kernels of one panel ask for what comes.
+/// processor fetches ahead by itself, and together faster than one. Kernels of one panel ask for what comes, and so do those of int4,
+/// whose unpacking leaves the processor less room to look ahead.
 /// </summary>
 internal sealed class Vnni512TileWriter
 {
     private const int VectorBytes = 64, StepBytes = 2 * VectorBytes;
+
+    /// <summary>How far ahead two panels of int4 ask for weights.</summary>
+    private const int PairAheadBytes = 2048;
 
     // r8 to r15 point to the rows' activations; two panels have four rows at most. Some registers serve twice, in turns.
     private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx, Blocks = Rdx, PairWeights = R12, PairY = R13;
@@ -97,6 +101,8 @@ internal sealed class Vnni512TileWriter
         var step = _code.Here;
         if (!_pairs)
             WritePrefetch();
+        else if (_int4)
+            WritePairPrefetch();
         if (_int4)
             WriteInt4Step();
         else
@@ -140,6 +146,15 @@ internal sealed class Vnni512TileWriter
         for (var line = 0; line < (_int4 ? 3 : 2); line++)
             _code.Prefetcht0(Address.At(Ahead, line * VectorBytes));
         _code.Add(Ahead, Field(nameof(Vnni512Tile.AheadStep)));
+    }
+
+    private void WritePairPrefetch()
+    {
+        for (var vector = 0; vector < _vectors; vector++)
+        {
+            var address = WeightsOf(vector, VectorBytes);
+            _code.Prefetcht0(address with { Displacement = address.Displacement + PairAheadBytes });
+        }
     }
 
     private void WriteInt8Step()
