@@ -65,6 +65,16 @@ public sealed class LayeredSettingsTests : IDisposable
             + "cluster:precision in the config file: '0' is not one of fast, exact (see: grok1 --help)", e.Message);
     }
 
+    [Fact]
+    public void A_file_may_set_what_only_another_verb_takes()
+    {
+        File.WriteAllText(_config, """{"worker": {"id": "worker-7"}}""");
+        var parsed = CommandLine.CreateRoot("plan").Parse(["plan", "--config", _config]);
+        Assert.NotNull(LayeredSettings.Load(parsed));
+        File.WriteAllText(_config, """{"worker": {"idd": "worker-7"}}""");
+        Assert.Contains("worker:idd in the config file is not a setting", Assert.Throws<UsageException>(() => LayeredSettings.Load(parsed)).Message);
+    }
+
     [Theory]
     [InlineData("{")]
     [InlineData("[1]")]

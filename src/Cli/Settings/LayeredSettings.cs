@@ -22,7 +22,10 @@ internal sealed class LayeredSettings
     {
         var file = ReadFile(parsed.GetValue(CommandLine.ConfigOption));
         var environment = new ConfigurationBuilder().AddEnvironmentVariables(SettingNames.EnvironmentPrefix).Build();
-        var known = SettingNames.All(parsed.RootCommandResult.Command).Select(setting => setting.Key).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        var known = Keys(parsed.RootCommandResult.Command);
+        // One file and one environment are for all verbs; those that this process did not need are made only to be asked.
+        if (Unknown(environment, known).Concat(Unknown(file, known)).Any())
+            known.UnionWith(Keys(CommandLine.CreateRoot()));
         var problems = Unknown(environment, known).Select(key => $"{SettingNames.Environment(key)} is not a setting")
             .Concat(Unknown(file, known).Select(key => $"{key} in the config file is not a setting")).ToList();
 
@@ -57,6 +60,8 @@ internal sealed class LayeredSettings
             throw new UsageException($"--config: {file.FullName} cannot be read: {(e.InnerException ?? e).Message}", e);
         }
     }
+
+    private static HashSet<string> Keys(Command root) => SettingNames.All(root).Select(setting => setting.Key).ToHashSet(StringComparer.OrdinalIgnoreCase);
 
     private static IEnumerable<string> Unknown(IConfiguration configuration, HashSet<string> known) =>
         configuration.AsEnumerable()

@@ -25,6 +25,9 @@ public sealed class ClusterWorkers : IAsyncDisposable
     /// <summary>Spinning for an answer is for machines of their own; beside local workers it takes their cores.</summary>
     private static readonly TimeSpan DispatchSpin = TimeSpan.FromMicroseconds(50);
 
+    /// <summary>How often a worker that was started here is asked before it counts as out of reach.</summary>
+    private const int LocalAttempts = 3;
+
     private readonly Stack<IAsyncDisposable> _owned = new();
     private readonly CancellationTokenSource _closing = new();
     private readonly ClusterSessionOptions _options;
@@ -174,7 +177,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
     {
         try
         {
-            var worker = await WorkerConnection.ConnectAsync(member.Address, Tls, member.Id, cancel);
+            var worker = await ReachAsync(member, cancel);
             connections.Add(worker);
             if (connections.Find(other => other != worker && other.Id == worker.Id) is { } other)
                 throw new PlanException($"workers at {other.Address} and {worker.Address}", [$"both call themselves {worker.Id}; give each its own --id"]);
@@ -183,11 +186,29 @@ public sealed class ClusterWorkers : IAsyncDisposable
         catch (RpcException e)
         {
             var message = e.Code == GrpcStatusCode.FailedPrecondition ? e.Status.Message
+                : Local is not null ? $"{member.Id}, which was started here, does not answer at {member.Address} ({e.Code}); its own lines may say why"
                 : $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             _note(message);
         }
+    }
+
+    /// <summary>
+    /// Connects. A worker that was started here has said that it listens: where the machine is so busy that pings go unanswered, it is
+    /// asked again. At an address that was given there may be nobody, which is said at once.
+    /// </summary>
+    private async Task<WorkerConnection> ReachAsync(WorkerMember member, CancellationToken cancel)
+    {
+        for (var left = LocalAttempts - 1; ; left--)
+            try
+            {
+                return await WorkerConnection.ConnectAsync(member.Address, Tls, member.Id, cancel);
+            }
+            catch (RpcException e) when (Local is not null && left > 0 && e.Code is (GrpcStatusCode.Unavailable or GrpcStatusCode.DeadlineExceeded))
+            {
+                _note($"{member.Id} does not answer yet ({e.Code})");
+            }
     }
 
     /// <summary>The plan that the cluster has; where there is none, one for those who are connected.</summary>
