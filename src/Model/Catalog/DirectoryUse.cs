@@ -28,9 +28,10 @@ public sealed class DirectoryUse : IDisposable
     public static DirectoryUse Begin(string directory)
     {
         while (true)
+        {
+            Directory.CreateDirectory(directory);
             try
             {
-                Directory.CreateDirectory(directory);
                 var path = Path.Combine(directory, Name);
                 var held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
                 File.SetLastWriteTimeUtc(path, DateTime.UtcNow);
@@ -38,8 +39,10 @@ public sealed class DirectoryUse : IDisposable
             }
             catch (IOException e) when (FileLocks.IsHeld(e) || e is DirectoryNotFoundException or FileNotFoundException)
             {
+                // Somebody is removing it, or just has.
                 Thread.Sleep(LockInterval);
             }
+        }
     }
 
     /// <summary>When a directory was last taken into use, UTC; null where it never was.</summary>
