@@ -12,6 +12,10 @@ namespace Grok1Cluster.Kernels.MatMul;
 public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
 {
     private const int MaxMatrices = 4;
+
+    /// <summary>Some 3 MB of Grok-1's matrices: a garbage collection waits for kernels.</summary>
+    private const int MaxPanelsPerPart = 16;
+
     private readonly PackedMatrix[] _matrices = new PackedMatrix[MaxMatrices];
     private readonly nint[] _results = new nint[MaxMatrices];
     private readonly int[] _firstPart = new int[MaxMatrices + 1];
@@ -46,7 +50,7 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
         for (var m = 0; m < _count; m++)
             panels += _matrices[m].PanelCount;
         // Enough parts that threads end together, few enough that taking one costs nothing.
-        _panelsPerPart = Math.Max(1, panels / (pool.Threads * 8));
+        _panelsPerPart = Math.Clamp(panels / (pool.Threads * 8), 1, MaxPanelsPerPart);
         for (var m = 0; m < _count; m++)
             _firstPart[m + 1] = _firstPart[m] + (_matrices[m].PanelCount + _panelsPerPart - 1) / _panelsPerPart;
         pool.Run(this, _firstPart[_count]);
