@@ -75,5 +75,5 @@ internal static class CacheVerb
     }
 
     private static string Used(CacheEntry entry) => entry.InUse ? "in use"
-        : entry.LastUsed is { } time ? time.ToLocalTime().ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) : "not since known";
+        : entry.LastUsed is { } time ? time.ToLocalTime().ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) : "use unknown";
 }
