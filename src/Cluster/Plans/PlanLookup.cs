@@ -15,9 +15,6 @@ public sealed class PlanLookup
 {
     private readonly PlacedBundle[][] _layers;
 
-    /// <summary>[layer][expert] to ascending bundle indices.</summary>
-    private readonly int[][][] _bundlesOfExpert;
-
     /// <param name="plan">Has to fit <paramref name="geometry"/>.</param>
     public PlanLookup(Plan plan, PlanGeometry geometry)
     {
@@ -30,8 +27,6 @@ public sealed class PlanLookup
             bundle,
             [.. bundle.Workers.Concat(bundle.Cold).Select(worker => workerIndex[worker])],
             [.. bundle.Tiles.Select(tile => tile.Expert).Distinct()])).ToArray())];
-        _bundlesOfExpert = [.. _layers.Select(bundles => Enumerable.Range(0, geometry.ExpertCount)
-            .Select(expert => bundles.Where(bundle => bundle.Experts.Contains(expert)).Select(bundle => bundle.Index).ToArray()).ToArray())];
     }
 
     public Plan Plan { get; }
@@ -41,7 +36,4 @@ public sealed class PlanLookup
 
     /// <summary>The bundles of a layer, in the order in which their replies are added.</summary>
     public ReadOnlySpan<PlacedBundle> Bundles(int layer) => _layers[layer];
-
-    /// <summary>Indices into <see cref="Bundles"/> of those that need a token routed to <paramref name="expert"/>, ascending.</summary>
-    public ReadOnlySpan<int> BundlesOfExpert(int layer, int expert) => _bundlesOfExpert[layer][expert];
 }

@@ -30,13 +30,12 @@ public sealed class WorkerShareTests
     }
 
     [Fact]
-    public void The_lookup_tells_dispatch_which_bundles_need_an_expert()
+    public void The_lookup_tells_dispatch_which_experts_a_bundle_serves_and_who_holds_it()
     {
         var sliced = new PlanLookup(Planner.Sliced(NarrowLastBlock, Workers(2)), NarrowLastBlock);
-        Assert.Equal([0, 1], sliced.BundlesOfExpert(1, 2).ToArray());
+        Assert.All(sliced.Bundles(1).ToArray(), bundle => Assert.Contains(2, bundle.Experts));
 
         var whole = new PlanLookup(Planner.Whole(NarrowLastBlock, Workers(2)), NarrowLastBlock);
-        Assert.Equal([0], whole.BundlesOfExpert(1, 2).ToArray());
         var bundle = whole.Bundles(1)[0];
         Assert.Equal((0, "worker-1"), (bundle.Index, whole.Workers[Assert.Single(bundle.Workers)]));
         Assert.Equal([0, 2], bundle.Experts.ToArray());
