@@ -6,6 +6,7 @@ using Grok1Cluster.TestKit.Network;
 // relays that delay every byte, measured by `grok1 bench` without delay and with round trips of 0.2 and 2 ms.
 //   dotnet run -c Release --project bench/Network.Bench -- [--model demo] [--plan sliced] [--workers 2] [--rate 10gbit]
 //       [--round-trips 0,0.2,2] [--prompt 512] [--generate 64] [--concurrency 1,8] [--repeat 3]
+//       [--pipeline-depth N]
 const int MessageBytes = 12 << 10;
 if (NetworkLab.Missing.Value is { } reason)
 {
@@ -18,7 +19,8 @@ string Option(string name, string otherwise) => Array.IndexOf(args, $"--{name}")
 var model = Option("model", "demo") is var given && Directory.Exists(given) ? Path.GetFullPath(given) : Path.Combine(Repository.Root, "models", given);
 var rate = Option("rate", "") is { Length: > 0 } limit ? limit : null;
 double[] roundTrips = [.. Option("round-trips", "0,0.2,2").Split(',').Select(double.Parse)];
-string[] measured = ["--prompt", Option("prompt", "512"), "--generate", Option("generate", "64"), "--concurrency", Option("concurrency", "1,8"), "--repeat", Option("repeat", "3")];
+string[] measured = ["--prompt", Option("prompt", "512"), "--generate", Option("generate", "64"), "--concurrency", Option("concurrency", "1,8"), "--repeat", Option("repeat", "3"),
+    .. Option("pipeline-depth", "") is { Length: > 0 } depth ? ["--pipeline-depth", depth] : Array.Empty<string>()];
 
 using var lab = new NetworkLab(1 + int.Parse(Option("workers", "2")), rate);
 var undelayed = RelayCost.Measure(TimeSpan.Zero, MessageBytes, rounds: 2000);

@@ -28,6 +28,8 @@ internal sealed class ApiFlags
     private readonly SettingOption<int> _rate = new("--rate-limit", "serve:rate_limit", TextFormats.Count(0, 1_000_000), 0, "requests a minute for each key; 0 is no limit");
     private readonly SettingOption<int> _queue = new("--max-queue", "serve:max_queue", TextFormats.Count(1, 65_536), EngineDefaults.MaxWaiting, "sequences that may wait; more get 503");
     private readonly SettingOption<int> _running = new("--max-running", "serve:max_running", TextFormats.Count(1, 4096), EngineDefaults.MaxRunning, "sequences that run at a time");
+    private readonly SettingOption<int> _step = new("--step-ms", "serve:step_ms", TextFormats.Count(1, 60_000), EngineDefaults.StepMilliseconds, "milliseconds a step should take while sequences decode; prefill is cut to it");
+    private readonly SettingOption<int> _prefillStep = new("--prefill-step-ms", "serve:prefill_step_ms", TextFormats.Count(1, 60_000), EngineDefaults.PrefillStepMilliseconds, "the same while none decodes: longer is more prompt tokens a second");
     private readonly SettingOption<int> _body = new("--max-body", "serve:max_body", TextFormats.Count(1 << 10, 1 << 30), Defaults.BodyBytes, "bytes of a request's body");
     private readonly SettingOption<int> _prompts = new("--max-prompts", "serve:max_prompts", TextFormats.Count(1, 4096), Defaults.Prompts, "prompts of a request");
     private readonly SettingOption<int> _choices = new("--max-n", "serve:max_n", TextFormats.Count(1, 128), Defaults.Choices, "choices for each prompt");
@@ -38,7 +40,7 @@ internal sealed class ApiFlags
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _host, _port, _adminPort, _keys, _template, _rate, _queue, _running, _body, _prompts, _choices, _tokens, _logprobs, _drafts, _keepAlive })
+        foreach (var option in new Option[] { _host, _port, _adminPort, _keys, _template, _rate, _queue, _running, _step, _prefillStep, _body, _prompts, _choices, _tokens, _logprobs, _drafts, _keepAlive })
             command.Add(option);
     }
 
@@ -65,7 +67,11 @@ internal sealed class ApiFlags
     }
 
     /// <summary>How the engine serves these requests.</summary>
-    public EngineOptions ReadEngine(VerbContext context) => new() { MaxWaiting = context.Get(_queue), MaxRunning = context.Get(_running), DraftTokens = context.Get(_drafts) };
+    public EngineOptions ReadEngine(VerbContext context) => new()
+    {
+        MaxWaiting = context.Get(_queue), MaxRunning = context.Get(_running), StepMilliseconds = context.Get(_step), PrefillStepMilliseconds = context.Get(_prefillStep),
+        DraftTokens = context.Get(_drafts),
+    };
 
     private static T? Load<T>(string flag, string? name, Func<string, T> load) where T : class
     {

@@ -5,9 +5,16 @@ namespace Grok1Cluster.Engine.Scheduling;
 /// <summary>How the engine shares a step among sequences.</summary>
 public sealed record EngineOptions
 {
-    /// <summary>Time that a step should take at most: prefill is cut so that decoding sequences go on. Default 250 ms.</summary>
+    /// <summary>Time that a step should take at most while sequences decode: prefill is cut so that they go on. Default 250 ms.</summary>
     [Range(1, 60_000)]
     public int StepMilliseconds { get; init; } = 250;
+
+    /// <summary>
+    /// Time that a step should take at most while none decodes. Nobody waits for a token then but who comes, and a step reads all experts
+    /// however few its rows are, so longer steps read them less often. Default 1000 ms.
+    /// </summary>
+    [Range(1, 60_000)]
+    public int PrefillStepMilliseconds { get; init; } = 1000;
 
     /// <summary>Most rows of a step. Default 1024.</summary>
     [Range(1, 65_536)]

@@ -100,7 +100,8 @@ internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
         var prefilling = _running.Count(sequence => sequence.Pending > 1);
         if (prefilling == 0)
             return;
-        var budget = _clock.RowsWithin(TimeSpan.FromMilliseconds(options.StepMilliseconds), _step.Count, options.MaxRows);
+        var limit = TimeSpan.FromMilliseconds(_step.Count > 0 ? options.StepMilliseconds : options.PrefillStepMilliseconds);
+        var budget = _clock.RowsWithin(limit, _step.Count, options.MaxRows);
         // The shortest first: what they leave of their share goes to the longer ones.
         foreach (var sequence in _running.Where(sequence => sequence.Pending > 1).OrderBy(sequence => sequence.Pending).ToArray())
         {

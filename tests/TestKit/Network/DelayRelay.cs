@@ -112,7 +112,7 @@ public sealed partial class DelayRelay : IDisposable
         {
             foreach (var (bytes, count, due) in chunks.GetConsumingEnumerable())
             {
-                PreciseSleep.Until(due);
+                LinkThread.SleepUntil(due);
                 if (count == 0)
                 {
                     to.Shutdown(SocketShutdown.Send);
@@ -129,24 +129,32 @@ public sealed partial class DelayRelay : IDisposable
         }
     }
 
-    private static void Start(ThreadStart run, string name) => new Thread(run) { IsBackground = true, Name = name }.Start();
-
-    /// <summary>Sleeps to within some microseconds; the runtime's own sleep counts whole milliseconds.</summary>
-    private static partial class PreciseSleep
-    {
-        private const int SetTimerSlack = 29;
-
-        [ThreadStatic]
-        private static bool _prepared;
-
-        public static void Until(long due)
+    private static void Start(ThreadStart run, string name) =>
+        new Thread(() =>
         {
-            if (!_prepared && OperatingSystem.IsLinux())
-            {
-                // A thread's timers may otherwise be 50 us late, to be merged with others.
-                _ = Control(SetTimerSlack, 1, 0, 0, 0);
-                _prepared = true;
-            }
+            LinkThread.Prepare();
+            run();
+        }) { IsBackground = true, Name = name }.Start();
+
+    /// <summary>What a thread needs to stand for a link.</summary>
+    private static partial class LinkThread
+    {
+        private const int SetTimerSlack = 29, FirstInFirstOut = 1;
+
+        /// <summary>Of this thread, where the system allows it, which it does to root.</summary>
+        public static void Prepare()
+        {
+            if (!OperatingSystem.IsLinux())
+                return;
+            // Timers may otherwise be 50 us late, to be merged with others.
+            _ = Control(SetTimerSlack, 1, 0, 0, 0);
+            // A link does not wait until those who compute leave it a processor: that may take milliseconds.
+            _ = SetScheduler(0, FirstInFirstOut, 1);
+        }
+
+        /// <summary>Sleeps to within some microseconds; the runtime's own sleep counts whole milliseconds.</summary>
+        public static void SleepUntil(long due)
+        {
             for (long left; (left = due - Stopwatch.GetTimestamp()) > 0;)
             {
                 var nanoseconds = (long)(left * (1e9 / Stopwatch.Frequency));
@@ -164,6 +172,12 @@ public sealed partial class DelayRelay : IDisposable
 
         [LibraryImport("libc", EntryPoint = "nanosleep")]
         private static partial int Nanosleep(in Timespec time, nint left);
+
+        /// <param name="thread">0 is this one.</param>
+        /// <param name="policy">How it is scheduled.</param>
+        /// <param name="priority">The only field of struct sched_param.</param>
+        [LibraryImport("libc", EntryPoint = "sched_setscheduler")]
+        private static partial int SetScheduler(int thread, int policy, in int priority);
 
         [LibraryImport("libc", EntryPoint = "prctl")]
         private static partial int Control(int option, nuint value, nuint a, nuint b, nuint c);

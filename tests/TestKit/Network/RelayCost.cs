@@ -17,20 +17,20 @@ public sealed record RelayCost(double DirectMicroseconds, double RelayedMicrosec
 
     /// <summary>
     /// Finds the delay with which a round trip takes a given time more than through a relay without delay: threads wake late, and
-    /// the later the longer they slept, which is the relay's part and not the link's.
+    /// the later the longer they slept, which is the relay's part and not the link's; and what it needs to hand a message on passes within the delay.
     /// </summary>
     /// <param name="roundTrip">The time that is wanted.</param>
     /// <param name="undelayed">The relay without delay.</param>
     /// <param name="bytes">Of a message.</param>
     /// <param name="rounds">Round trips timed.</param>
-    /// <returns>The cost with the delay that was found: a quarter to a half of the round trip, however busy the machine was meanwhile.</returns>
+    /// <returns>The cost with the delay that was found: a quarter of the round trip to all of it, however busy the machine was meanwhile.</returns>
     public static RelayCost Calibrate(TimeSpan roundTrip, RelayCost undelayed, int bytes, int rounds)
     {
         var oneWay = roundTrip / 2;
         for (var turn = 0; turn < CalibrationTurns; turn++)
         {
             var excess = Measure(oneWay, bytes, rounds).RelayedMicroseconds - undelayed.RelayedMicroseconds - roundTrip.TotalMicroseconds;
-            oneWay = TimeSpan.FromMicroseconds(Math.Clamp(oneWay.TotalMicroseconds - excess / 2, roundTrip.TotalMicroseconds / 4, roundTrip.TotalMicroseconds / 2));
+            oneWay = TimeSpan.FromMicroseconds(Math.Clamp(oneWay.TotalMicroseconds - excess / 2, roundTrip.TotalMicroseconds / 4, roundTrip.TotalMicroseconds));
         }
         return Measure(oneWay, bytes, rounds);
     }
