@@ -13,6 +13,9 @@ internal static class CertificateMaker
     /// <summary>Clocks of a rack differ: a certificate is good at once everywhere.</summary>
     private static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(10);
 
+    /// <summary>When a node's certificate was made, to the second.</summary>
+    public static DateTimeOffset MadeAt(X509Certificate2 certificate) => new DateTimeOffset(certificate.NotBefore) + ClockSkew;
+
     /// <summary>A new key.</summary>
     public static ECDsa NewKey() => ECDsa.Create(ECCurve.NamedCurves.nistP256);
 

@@ -3,8 +3,8 @@ using System.Security.Cryptography.X509Certificates;
 namespace Grok1Cluster.Cluster.Security;
 
 /// <summary>
-/// The cluster's own CA, a directory: <c>ca.pem</c> (certificate and key), <c>bundle.pem</c> (every CA that is trusted now), and during
-/// a change of the CA <c>next.pem</c>. It belongs on one machine that needs not be part of the cluster.
+/// The cluster's own CA, a directory: <c>ca.pem</c> (certificate and key), <c>bundle.pem</c> (every CA that is trusted now), during
+/// a change of the CA <c>next.pem</c>, and where nodes were revoked <c>revoked.txt</c>. It belongs on one machine that needs not be part of the cluster.
 /// </summary>
 public sealed class ClusterAuthority
 {
@@ -27,6 +27,12 @@ public sealed class ClusterAuthority
     /// <summary>Every CA that nodes are to trust now.</summary>
     public IReadOnlyList<X509Certificate2> Trusted => [.. PemFiles.ReadBundle(Bundle)];
 
+    /// <summary>Nodes whose certificates nodes are to refuse now.</summary>
+    public RevocationList Revoked => RevocationList.Read(_directory);
+
+    /// <summary>The file of <see cref="Revoked"/>.</summary>
+    public string RevokedPath => Path.Combine(_directory, RevocationList.FileName);
+
     private string Current => Path.Combine(_directory, CurrentName);
 
     private string Next => Path.Combine(_directory, NextName);
@@ -44,8 +50,9 @@ public sealed class ClusterAuthority
         using var made = CertificateMaker.Authority(time.GetUtcNow(), Lifetime);
         PemFiles.WriteKeyPair(Path.Combine(directory, CurrentName), made, overwrite);
         PemFiles.WriteBundle(Path.Combine(directory, NodeDirectory.BundleName), [made], overwrite: true);
-        // A change that was under way was one from the CA that is no more.
+        // A change that was under way was one from the CA that is no more, and what that one signed is refused anyway.
         File.Delete(Path.Combine(directory, NextName));
+        File.Delete(Path.Combine(directory, RevocationList.FileName));
         return new ClusterAuthority(directory, time);
     }
 
@@ -68,6 +75,15 @@ public sealed class ClusterAuthority
         using var key = CertificateMaker.NewKey();
         using var signed = Sign(new PublicKey(key), identity, hosts, lifetime);
         return signed.CopyWithPrivateKey(key);
+    }
+
+    /// <summary>Puts a node on the list: what was signed for it until now is no longer good.</summary>
+    /// <returns>Now, to the second.</returns>
+    public DateTimeOffset Revoke(NodeIdentity node)
+    {
+        var now = DateTimeOffset.FromUnixTimeSeconds(_time.GetUtcNow().ToUnixTimeSeconds());
+        Revoked.With(node, now).Write(_directory);
+        return now;
     }
 
     /// <summary>First step to another CA: makes it, to be trusted beside this one. Nothing is signed by it yet.</summary>

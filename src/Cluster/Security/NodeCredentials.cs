@@ -14,7 +14,7 @@ public sealed class NodeCredentials
     private readonly string _directory;
     private readonly Action<string> _note;
     private Loaded _loaded;
-    private (DateTime, long, DateTime, long) _stamp;
+    private FilesStamp _stamp;
 
     private NodeCredentials(string directory, Action<string> note)
     {
@@ -56,7 +56,7 @@ public sealed class NodeCredentials
             ServerCertificateContext = loaded.Context,
             ClientCertificateRequired = true,
             CertificateChainPolicy = PeerCheck.Policy(loaded.Authorities),
-            RemoteCertificateValidationCallback = (_, certificate, chain, errors) => check.Accept(certificate, chain, errors),
+            RemoteCertificateValidationCallback = (_, certificate, chain, errors) => check.Accept(certificate, chain, errors, loaded.Revoked),
             EnabledSslProtocols = SslProtocols.Tls13,
             // A resumed session would skip the look at the certificate, and with it its end and a change of the CA.
             AllowTlsResume = false,
@@ -68,17 +68,18 @@ public sealed class NodeCredentials
     public SslClientAuthenticationOptions Client(PeerCheck check)
     {
         var loaded = Current();
-        return Client(loaded.Authorities, check, loaded.Context);
+        return Client(loaded.Authorities, loaded.Revoked, check, loaded.Context);
     }
 
     /// <param name="authorities">The CAs to trust.</param>
+    /// <param name="revoked">The nodes that are refused all the same.</param>
     /// <param name="check">What the peer must be.</param>
     /// <param name="own">What to show; null: nothing.</param>
-    internal static SslClientAuthenticationOptions Client(X509Certificate2Collection authorities, PeerCheck check, SslStreamCertificateContext? own) => new()
+    internal static SslClientAuthenticationOptions Client(X509Certificate2Collection authorities, RevocationList revoked, PeerCheck check, SslStreamCertificateContext? own) => new()
     {
         ClientCertificateContext = own,
         CertificateChainPolicy = PeerCheck.Policy(authorities),
-        RemoteCertificateValidationCallback = (_, certificate, chain, errors) => check.Accept(certificate, chain, errors),
+        RemoteCertificateValidationCallback = (_, certificate, chain, errors) => check.Accept(certificate, chain, errors, revoked),
         EnabledSslProtocols = SslProtocols.Tls13,
         AllowTlsResume = false,
     };
@@ -94,7 +95,7 @@ public sealed class NodeCredentials
             try
             {
                 _loaded = Load();
-                _note($"new certificate of {_loaded.Identity}, good until {GoodUntil:yyyy-MM-dd}, for new connections");
+                _note($"new certificate of {_loaded.Identity}, good until {GoodUntil:yyyy-MM-dd}, for new connections; {_loaded.Revoked.Before.Count} nodes revoked");
             }
             catch (CredentialsException e)
             {
@@ -104,11 +105,7 @@ public sealed class NodeCredentials
         }
     }
 
-    private (DateTime, long, DateTime, long) Stamp()
-    {
-        var (pair, bundle) = (new FileInfo(PairPath), new FileInfo(BundlePath));
-        return (pair.LastWriteTimeUtc, pair.Exists ? pair.Length : 0, bundle.LastWriteTimeUtc, bundle.Exists ? bundle.Length : 0);
-    }
+    private FilesStamp Stamp() => new(FileStamp.Of(PairPath), FileStamp.Of(BundlePath), FileStamp.Of(Path.Combine(_directory, RevocationList.FileName)));
 
     private Loaded Load()
     {
@@ -117,6 +114,7 @@ public sealed class NodeCredentials
             certificate,
             CertificateNames.Of(certificate).Identity ?? throw new CredentialsException($"{PairPath} is no certificate of a cluster's node: it names no role and id (grok1 certs issue)"),
             PemFiles.ReadBundle(BundlePath),
+            RevocationList.Read(_directory),
             SslStreamCertificateContext.Create(certificate, null, offline: true));
     }
 
@@ -124,5 +122,12 @@ public sealed class NodeCredentials
 
     private string BundlePath => Path.Combine(_directory, NodeDirectory.BundleName);
 
-    private sealed record Loaded(X509Certificate2 Certificate, NodeIdentity Identity, X509Certificate2Collection Authorities, SslStreamCertificateContext Context);
+    private sealed record Loaded(X509Certificate2 Certificate, NodeIdentity Identity, X509Certificate2Collection Authorities, RevocationList Revoked, SslStreamCertificateContext Context);
+
+    private readonly record struct FilesStamp(FileStamp Pair, FileStamp Bundle, FileStamp Revoked);
+
+    private readonly record struct FileStamp(DateTime Written, long Length)
+    {
+        public static FileStamp Of(string path) => new FileInfo(path) is { Exists: true } file ? new FileStamp(file.LastWriteTimeUtc, file.Length) : default;
+    }
 }

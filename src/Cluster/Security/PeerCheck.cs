@@ -33,14 +33,14 @@ public sealed class PeerCheck(NodeRole roles, string? id = null)
         return policy;
     }
 
-    /// <summary>The callback of TLS.</summary>
-    internal bool Accept(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
+    /// <summary>The callback of TLS, and the nodes that are not trusted.</summary>
+    internal bool Accept(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, RevocationList revoked)
     {
-        (Peer, Refusal) = Judge(certificate as X509Certificate2, chain, errors);
+        (Peer, Refusal) = Judge(certificate as X509Certificate2, chain, errors, revoked);
         return Refusal is null;
     }
 
-    private (NodeIdentity? Peer, string? Refusal) Judge(X509Certificate2? certificate, X509Chain? chain, SslPolicyErrors errors)
+    private (NodeIdentity? Peer, string? Refusal) Judge(X509Certificate2? certificate, X509Chain? chain, SslPolicyErrors errors, RevocationList revoked)
     {
         if (certificate is null)
             return (null, "it shows no certificate");
@@ -49,6 +49,8 @@ public sealed class PeerCheck(NodeRole roles, string? id = null)
         var names = CertificateNames.Of(certificate);
         if (names.Identity is not { } identity)
             return (null, "its certificate names no member of a cluster");
+        if (revoked.Has(identity, certificate))
+            return (null, $"its certificate is that of {identity}, and was revoked; a new one is good (certs rotate)");
         if ((roles & identity.Role) == 0)
             return (null, $"its certificate is that of {identity}, not of a {string.Join(" or ", RoleNames())}");
         if (id is not null && id != identity.Id)

@@ -54,6 +54,30 @@ public sealed class CertsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_node_is_revoked_by_its_name_and_others_get_the_list_with_the_bundle()
+    {
+        var node = _authority.Node(NodeRole.Worker, "worker-3");
+        var revoked = await Grok1Process.RunAsync("certs", "revoke", "coordinator", "front", "--dir", _authority.CaDirectory);
+        Assert.Equal(0, revoked.ExitCode);
+        Assert.StartsWith("coordinator front: certificates made before ", revoked.Output);
+        Assert.Equal(0, (await Grok1Process.RunAsync("certs", "revoke", "worker", "worker-9", "--dir", _authority.CaDirectory)).ExitCode);
+        Assert.False(File.Exists(Path.Combine(node, "revoked.txt")));
+        Assert.Equal(0, (await Grok1Process.RunAsync("certs", "rotate", node, "--bundle-only", "--dir", _authority.CaDirectory)).ExitCode);
+        Assert.Matches("^grok1:coordinator/front [0-9TZ:-]+\ngrok1:worker/worker-9 [0-9TZ:-]+\n$", await File.ReadAllTextAsync(Path.Combine(node, "revoked.txt")));
+        Assert.Contains("\nworker worker-9: revoked, what was made before ", (await Grok1Process.RunAsync("certs", "show", node)).Output);
+        var shown = JsonDocument.Parse((await Grok1Process.RunAsync("certs", "show", node, "--json")).Output).RootElement;
+        Assert.Equal(["front", "worker-9"], shown.GetProperty("revoked").EnumerateArray().Select(one => one.GetProperty("id").GetString()));
+    }
+
+    [Theory]
+    [InlineData("worker-3 2026-11-22T22:35:10Z")]
+    [InlineData("grok1:worker/worker-3")]
+    [InlineData("grok1:worker/worker-3 yesterday")]
+    [InlineData("grok1:worker/worker-3 2026-11-22T22:35:10Z more")]
+    public void What_is_no_list_of_revoked_nodes_is_refused_and_named(string line) =>
+        Assert.Contains(line, Assert.Throws<CredentialsException>(() => RevocationList.Parse($"grok1:worker/a 2026-01-01T00:00:00Z\n{line}\n", "revoked.txt")).Message);
+
+    [Fact]
     public async Task A_machine_gets_its_certificate_for_a_token_once()
     {
         using var service = Grok1Process.Start("certs", "serve", "--dir", _authority.CaDirectory, "--listen", "127.0.0.1:0");

@@ -67,6 +67,30 @@ public sealed class LinkTests(ModelFixture models) : IClassFixture<ModelFixture>
     }
 
     [Fact]
+    public async Task A_revoked_node_is_refused_by_running_processes_until_it_has_a_new_certificate()
+    {
+        var node = _authority.Earlier(NodeRole.Worker, "worker-0");
+        var (stolen, other) = (_authority.Earlier(NodeRole.Coordinator, "front"), _authority.Earlier(NodeRole.Coordinator, "back"));
+        using var worker = StartWorker(node);
+        var address = await SecureWorker.AddressOfAsync(worker);
+        await ConnectsAsync(address, stolen);
+        var authority = ClusterAuthority.Open(_authority.CaDirectory, TimeProvider.System);
+        authority.Revoke(new NodeIdentity(NodeRole.Coordinator, "front"));
+        NodeDirectory.WriteTrust(node, authority.Trusted, authority.Revoked);
+        await Assert.ThrowsAsync<RpcException>(() => ConnectsAsync(address, stolen));
+        await ConnectsAsync(address, other);
+        Issue(authority, NodeRole.Coordinator, "front", stolen);
+        await ConnectsAsync(address, stolen);
+
+        // The other way round: a coordinator refuses a worker.
+        authority.Revoke(new NodeIdentity(NodeRole.Worker, "worker-0"));
+        NodeDirectory.WriteTrust(other, authority.Trusted, authority.Revoked);
+        Assert.Contains("worker worker-0, and was revoked", await RefusalAsync(address, other));
+        Reissue(authority, node);
+        await ConnectsAsync(address, other);
+    }
+
+    [Fact]
     public async Task Files_that_cannot_be_used_leave_the_old_certificate_in_use()
     {
         var node = _authority.Node(NodeRole.Worker, "worker-0");
@@ -139,6 +163,6 @@ public sealed class LinkTests(ModelFixture models) : IClassFixture<ModelFixture>
     private static void Issue(ClusterAuthority authority, NodeRole role, string id, string node)
     {
         using var certificate = authority.Issue(new NodeIdentity(role, id), ["127.0.0.1"], TimeSpan.FromDays(1));
-        NodeDirectory.Write(node, certificate, authority.Trusted, overwrite: true);
+        NodeDirectory.Write(node, certificate, authority.Trusted, authority.Revoked, overwrite: true);
     }
 }

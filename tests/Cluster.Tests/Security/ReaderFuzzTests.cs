@@ -49,6 +49,11 @@ public sealed class ReaderFuzzTests
         });
 
     [Fact]
+    public void A_list_of_revoked_nodes_is_read_or_refused_in_bounded_memory() =>
+        new FuzzRun { Reader = "revoked", Inputs = 4000, Refuses = static fault => fault is CredentialsException, AllocationFactor = 40 }.Check(bytes =>
+            RevocationList.Parse(Encoding.UTF8.GetString(bytes), "fuzz"));
+
+    [Fact]
     public void A_signing_request_gives_a_p256_key_or_nothing() =>
         new FuzzRun { Reader = "signing-request", Inputs = 3000, Refuses = static fault => fault is FormatException }.Check(bytes =>
         {

@@ -31,13 +31,16 @@ public sealed class TestAuthority : IDisposable
     /// <summary>A coordinator whose certificate was good until yesterday.</summary>
     public string Expired() => Node(ClusterAuthority.Open(CaDirectory, new Past(TimeSpan.FromDays(2))), NodeRole.Coordinator, "front", "127.0.0.1");
 
+    /// <summary>A node whose certificate was made an hour ago; its directory.</summary>
+    public string Earlier(NodeRole role, string id) => Node(ClusterAuthority.Open(CaDirectory, new Past(TimeSpan.FromHours(1))), role, id, "127.0.0.1");
+
     /// <summary>A coordinator of another CA, which trusts this one.</summary>
     public string Foreign()
     {
         var directory = Free();
         var other = ClusterAuthority.Create(Free(), overwrite: false, TimeProvider.System);
         using var certificate = other.Issue(new NodeIdentity(NodeRole.Coordinator, "front"), ["127.0.0.1"], TimeSpan.FromDays(1));
-        NodeDirectory.Write(directory, certificate, _authority.Trusted, overwrite: false);
+        NodeDirectory.Write(directory, certificate, _authority.Trusted, _authority.Revoked, overwrite: false);
         return directory;
     }
 
@@ -45,7 +48,7 @@ public sealed class TestAuthority : IDisposable
     {
         var directory = Free();
         using var certificate = authority.Issue(new NodeIdentity(role, id), [host], TimeSpan.FromDays(1));
-        NodeDirectory.Write(directory, certificate, authority.Trusted, overwrite: false);
+        NodeDirectory.Write(directory, certificate, authority.Trusted, authority.Revoked, overwrite: false);
         return directory;
     }
 

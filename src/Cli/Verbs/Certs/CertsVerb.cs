@@ -15,7 +15,7 @@ internal static class CertsVerb
             "grok1 certs serve --dir /secure/ca --listen 0.0.0.0:9049",
             "grok1 certs join ca-host:9049 --token grok1-join-... --out /etc/grok1")
         {
-            InitVerb.Create(), IssueVerb.Create(), RotateVerb.Create(), ShowVerb.Create(), TokenVerb.Create(), EnrolVerbs.CreateServe(), EnrolVerbs.CreateJoin(),
+            InitVerb.Create(), IssueVerb.Create(), RotateVerb.Create(), RevokeVerb.Create(), ShowVerb.Create(), TokenVerb.Create(), EnrolVerbs.CreateServe(), EnrolVerbs.CreateJoin(),
         };
         return verb;
     }

@@ -21,7 +21,7 @@ internal static class IssueVerb
             var ca = ClusterAuthority.Open(context.Get(authority)!, TimeProvider.System);
             var identity = new NodeIdentity(context.Get(role), context.Get(id)!);
             using var certificate = ca.Issue(identity, context.Get(hosts) ?? DefaultHosts(identity), TimeSpan.FromDays(context.Get(days)));
-            NodeDirectory.Write(output, certificate, ca.Trusted, context.Get(force));
+            NodeDirectory.Write(output, certificate, ca.Trusted, ca.Revoked, context.Get(force));
             Report(context, CertificateReport.Of(output, certificate));
             return Task.FromResult(ExitCodes.Ok);
         });

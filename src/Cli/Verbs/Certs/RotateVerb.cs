@@ -12,10 +12,10 @@ internal static class RotateVerb
 
     public static Command Create()
     {
-        var node = new Argument<string?>("NODE_DIR") { Description = "a node's directory, which gets a new key and certificate for the same identity and hosts, and the bundle of now", Arity = ArgumentArity.ZeroOrOne };
+        var node = new Argument<string?>("NODE_DIR") { Description = "a node's directory, which gets a new key and certificate for the same identity and hosts, and the bundle and revoked nodes of now", Arity = ArgumentArity.ZeroOrOne };
         var (authority, days) = (CertsOptions.Authority(), CertsOptions.Days());
         var step = new FormattedOption<string?>("--authority", Step, null, "change the CA: begin makes the next one, trusted beside this one; switch signs with it; finish trusts it alone");
-        var bundleOnly = new Option<bool>("--bundle-only") { Description = "leave key and certificate of NODE_DIR as they are, and give it the bundle of now" };
+        var bundleOnly = new Option<bool>("--bundle-only") { Description = "leave key and certificate of NODE_DIR as they are, and give it the bundle and the revoked nodes of now" };
         var verb = new Verb("rotate", "Exchange a node's certificate, or the CA. Running processes notice.",
             "grok1 certs rotate worker-3 --dir /secure/ca",
             "grok1 certs rotate --dir /secure/ca --authority begin     # then rotate --bundle-only every node, switch, rotate every node, finish") { node, authority, days, step, bundleOnly };
@@ -40,11 +40,11 @@ internal static class RotateVerb
         var names = CertificateNames.Of(old);
         if (bundleOnly)
         {
-            PemFiles.WriteBundle(Path.Combine(directory, NodeDirectory.BundleName), ca.Trusted, overwrite: true);
+            NodeDirectory.WriteTrust(directory, ca.Trusted, ca.Revoked);
             return CertificateReport.Of(directory, old);
         }
         using var made = ca.Issue(names.Identity ?? throw new CredentialsException($"{directory} is no node of a cluster: its certificate names no role and id"), names.Hosts, lifetime);
-        NodeDirectory.Write(directory, made, ca.Trusted, overwrite: true);
+        NodeDirectory.Write(directory, made, ca.Trusted, ca.Revoked, overwrite: true);
         return CertificateReport.Of(directory, made);
     }
 

@@ -17,11 +17,19 @@ internal static class ShowVerb
         verb.Runs((context, _) =>
         {
             var reports = Files(context.Get(directory)!).SelectMany(Read).ToList();
+            var revoked = RevocationList.Read(context.Get(directory)!).Before.OrderBy(entry => entry.Key.Uri, StringComparer.Ordinal).ToList();
             if (context.Output.Json)
-                context.Output.WriteJson(new { Certificates = reports });
-            else
-                foreach (var report in reports)
-                    context.Output.WriteLine($"{report}");
+            {
+                context.Output.WriteJson(new
+                {
+                    Certificates = reports, Revoked = revoked.Select(entry => new { Role = NodeIdentity.NameOf(entry.Key.Role), entry.Key.Id, Before = entry.Value }),
+                });
+                return Task.FromResult(ExitCodes.Ok);
+            }
+            foreach (var report in reports)
+                context.Output.WriteLine($"{report}");
+            foreach (var (node, before) in revoked)
+                context.Output.WriteLine($"{node}: revoked, what was made before {before.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC");
             return Task.FromResult(ExitCodes.Ok);
         });
         return verb;

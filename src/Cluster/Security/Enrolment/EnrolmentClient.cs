@@ -34,7 +34,8 @@ public static class EnrolmentClient
         {
             using var signed = X509CertificateLoader.LoadCertificate(response.Certificate.Span);
             var certificate = signed.CopyWithPrivateKey(key);
-            NodeDirectory.Write(directory, certificate, response.Authorities.Select(der => X509CertificateLoader.LoadCertificate(der.Span)), overwrite);
+            NodeDirectory.Write(
+                directory, certificate, response.Authorities.Select(der => X509CertificateLoader.LoadCertificate(der.Span)), RevocationList.Parse(response.Revoked, address), overwrite);
             return certificate;
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException)
@@ -62,7 +63,7 @@ public static class EnrolmentClient
     private static async Task<EnrolResponse> EnrolAsync(string address, JoinToken token, X509Certificate2 authority, ECDsa key, CancellationToken cancel)
     {
         var check = new PeerCheck(NodeRole.Enrolment) { AnyHost = true };
-        using var channel = Channel(address, () => NodeCredentials.Client([authority], check, own: null));
+        using var channel = Channel(address, () => NodeCredentials.Client([authority], RevocationList.Empty, check, own: null));
         var request = new EnrolRequest
         {
             TokenId = ByteString.CopyFrom(token.Id.Span),

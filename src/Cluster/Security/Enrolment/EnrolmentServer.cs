@@ -71,7 +71,7 @@ public sealed class EnrolmentServer : IAsyncDisposable
         var hosts = grant.Hosts.Count > 0 ? grant.Hosts : AddressOf(context.Peer);
         using var certificate = _authority.Sign(key, grant.Identity, hosts, TimeSpan.FromDays(grant.CertificateDays));
         _note($"{grant.Identity} has joined from {context.Peer} with a certificate for {string.Join(", ", hosts)}, good until {certificate.NotAfter:yyyy-MM-dd}");
-        var response = new EnrolResponse { Certificate = ByteString.CopyFrom(certificate.RawDataMemory.Span) };
+        var response = new EnrolResponse { Certificate = ByteString.CopyFrom(certificate.RawDataMemory.Span), Revoked = _authority.Revoked.ToString() };
         response.Authorities.AddRange(_authority.Trusted.Select(trusted => ByteString.CopyFrom(trusted.RawDataMemory.Span)));
         return Task.FromResult(response);
     }
