@@ -28,6 +28,10 @@ internal static class TextFormats
 
     public static TextFormat<double> Real(double min, double max) => Number("X", NumberStyles.Float, "a number", min, max);
 
+    /// <summary>A share of something, of which there is some.</summary>
+    public static TextFormat<double> Share { get; } = new("X", "a number above 0 and at most 1", (string text, out double value) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && value is > 0 and <= 1);
+
     public static TextFormat<ulong> Seed { get; } = Number<ulong>("N", NumberStyles.None, "a whole number", 0, ulong.MaxValue);
 
     public static TextFormat<long> Bytes { get; } =
@@ -83,7 +87,8 @@ internal static class TextFormats
     });
 
     /// <summary>An http or https address.</summary>
-    public static TextFormat<string?> HttpUrl { get; } = new("URL", "an address such as http://localhost:4318", (string text, out string? value) =>
+    /// <param name="example">What errors show.</param>
+    public static TextFormat<string?> HttpUrl(string example) => new("URL", $"an address such as {example}", (string text, out string? value) =>
     {
         value = text;
         return Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps);
