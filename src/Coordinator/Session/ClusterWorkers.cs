@@ -187,7 +187,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         {
             var message = e.Code == GrpcStatusCode.FailedPrecondition ? e.Status.Message
                 : Local is not null ? $"{member.Id}, which was started here, does not answer at {member.Address} ({e.Code}); its own lines may say why"
-                : $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
+                : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             _note(message);
