@@ -80,6 +80,7 @@ public sealed class CommandLineTests
         { ["plan", "--like", "grok-1", "--out", "/no/such/folder/plan.json"], "--out: /no/such/folder/plan.json cannot be written" },
         { ["run", "x", "--top-p", "0"], "--top-p: '0' is not a number above 0 and at most 1" },
         { ["run", "--tokens", "1,99999", "--workers", "0"], "token 1 is 99999, outside the vocabulary of 2048" },
+        { ["worker", "--id", "a\nb"], "--id: 'a b' is not up to 128 letters, digits and . _ : -, beginning with a letter or digit" },
         { ["cluster"], "a verb is missing; verbs are status, join, drain, move, rebalance, apply (see: grok1 cluster --help)" },
         { ["cluster", "nonsense"], "no such verb: cluster nonsense; verbs are status, " },
         { ["cluster", "move", "--layer", "x", "--from", "a", "--to", "b"], "--layer: 'x' is not a whole number of 0 or more (see: grok1 cluster move --help)" },

@@ -21,6 +21,8 @@ internal static class TextFormats
 {
     public static TextFormat<string> Text(string placeholder) => new(placeholder, "a text that is not empty", NotEmpty);
 
+    public static TextFormat<string> WorkerId { get; } = new("ID", WorkerIds.Allowed, (string text, [MaybeNullWhen(false)] out string value) => WorkerIds.IsId(value = text));
+
     /// <summary>A text that may be left out.</summary>
     public static TextFormat<string?> OptionalText(string placeholder) => new(placeholder, "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
 
