@@ -41,6 +41,14 @@ public sealed class CommandLineTests
         Assert.Matches(@"--workers +GROK1__CLUSTER__WORKERS +cluster:workers\n", result.Output);
     }
 
+    [Fact]
+    public async Task Help_shows_defaults_as_the_flags_take_them()
+    {
+        var help = (await Grok1Process.RunAsync("serve", "--help")).Output;
+        Assert.Matches("--precision <fast\\|exact> .*\\(default: fast\\)", help);
+        Assert.DoesNotMatch(@"\[default: [A-Z][a-z]", help);
+    }
+
     public static TheoryData<string[], string> Misuses => new()
     {
         { [], "a verb is missing" },
@@ -69,6 +77,14 @@ public sealed class CommandLineTests
         { ["plan", "--like", "grok-1", "--workers", "0"], "--workers: '0' is not a whole number from 1 to 1024" },
         { ["plan", "--like", "grok-1", "--workers", "1", "--workers", "2"], "expects a single argument" },
         { ["plan", "--like", "grok-1", "--config", "/no/such/file"], "--config: /no/such/file cannot be read" },
+        { ["plan", "--like", "grok-1", "--out", "/no/such/folder/plan.json"], "--out: /no/such/folder/plan.json cannot be written" },
+        { ["run", "x", "--top-p", "0"], "--top-p: '0' is not a number above 0 and at most 1" },
+        { ["run", "--tokens", "1,99999", "--workers", "0"], "token 1 is 99999, outside the vocabulary of 2048" },
+        { ["worker", "--id", "a\nb"], "--id: 'a b' is not up to 128 letters, digits and . _ : -, beginning with a letter or digit" },
+        { ["cluster"], "a verb is missing; verbs are status, join, drain, move, rebalance, apply (see: grok1 cluster --help)" },
+        { ["cluster", "nonsense"], "no such verb: cluster nonsense; verbs are status, " },
+        { ["cluster", "move", "--layer", "x", "--from", "a", "--to", "b"], "--layer: 'x' is not a whole number of 0 or more (see: grok1 cluster move --help)" },
+        { ["top", "--url", "nonsense"], "--url: 'nonsense' is not an address such as http://127.0.0.1:8080" },
     };
 
     [Theory, MemberData(nameof(Misuses))]

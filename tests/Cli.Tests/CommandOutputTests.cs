@@ -36,4 +36,12 @@ public sealed class CommandOutputTests
         Assert.Contains("worker-0", _output.ToString());
         Assert.Equal("note\n", _error.ToString());
     }
+
+    [Theory]
+    [InlineData(null, "xterm", "\e[2mtext\e[0m")]
+    [InlineData("", "xterm", "\e[2mtext\e[0m")]
+    [InlineData("1", "xterm", "text")]
+    [InlineData(null, "dumb", "text")]
+    public void Styles_are_left_out_where_nobody_wants_them_or_the_terminal_has_none(string? noColor, string term, string shown) =>
+        Assert.Equal(shown, CommandOutput.Styled("text", "2", name => name == "NO_COLOR" ? noColor : term));
 }

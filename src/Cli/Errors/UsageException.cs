@@ -14,16 +14,18 @@ internal sealed class UsageException : Exception
     public static UsageException Of(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        return new UsageException(command is RootCommand
-            ? $"{Verb(parsed)}; verbs are {string.Join(", ", command.Subcommands.Select(verb => verb.Name))} (see: grok1 --help)"
-            : $"{string.Join("; ", Problems(parsed))} (see: grok1 {NameOf(parsed.CommandResult)} --help)");
+        var name = NameOf(parsed.CommandResult);
+        // What does nothing by itself, as the root and `cluster`, wants one of the verbs below it.
+        return new UsageException(command.Action is null
+            ? $"{Verb(parsed, name)}; verbs are {string.Join(", ", command.Subcommands.Select(verb => verb.Name))} (see: grok1 {name}--help)"
+            : $"{string.Join("; ", Problems(parsed))} (see: grok1 {name}--help)");
     }
 
-    /// <summary>With the verbs that it stands below: <c>certs issue</c>.</summary>
+    /// <summary>With the verbs that it stands below, and a space at the end: <c>certs issue </c>. Nothing for the root.</summary>
     private static string NameOf(CommandResult command) =>
-        command.Parent is CommandResult { Command: not RootCommand } parent ? $"{NameOf(parent)} {command.Command.Name}" : command.Command.Name;
+        command.Command is RootCommand ? "" : $"{(command.Parent is CommandResult parent ? NameOf(parent) : "")}{command.Command.Name} ";
 
-    private static string Verb(ParseResult parsed) => parsed.UnmatchedTokens is [var first, ..] ? $"no such verb: {first}" : "a verb is missing";
+    private static string Verb(ParseResult parsed, string above) => parsed.UnmatchedTokens is [var first, ..] ? $"no such verb: {above}{first}" : "a verb is missing";
 
     private static IEnumerable<string> Problems(ParseResult parsed) => parsed.Errors.Select(error => error.Message.TrimEnd('.')).Distinct();
 }

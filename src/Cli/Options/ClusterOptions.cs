@@ -85,8 +85,7 @@ internal sealed class ClusterOptions
     private readonly SettingOption<double> _lostWorkerTimeout = new(
         "--lost-worker-timeout", "cluster:lost_worker_timeout", TextFormats.Real(0, 86_400), 60, "seconds that generation waits for a lost worker that no replica stands in for");
 
-    private readonly SettingOption<int> _copies = new(
-        "--replicas", "cluster:replicas", TextFormats.Count(1, 16), 1, "workers that hold each bundle; with 2, one may be lost and nobody waits");
+    private readonly SettingOption<int> _copies = CopiesOption();
 
     private readonly MachineOptions _machine = new();
 
@@ -105,6 +104,9 @@ internal sealed class ClusterOptions
 
     public static SettingOption<int> ConcurrencyTargetOption() => new(
         "--concurrency-target", "cluster:concurrency_target", TextFormats.Count(1, MaxConcurrency), 1, "sequences at a time that --plan auto is to be best for");
+
+    public static SettingOption<int> CopiesOption() => new(
+        "--replicas", "cluster:replicas", TextFormats.Count(1, 16), 1, "workers that hold each bundle; with 2, one may be lost and nobody waits");
 
     public void AddTo(Command command)
     {

@@ -35,7 +35,7 @@ internal sealed class SamplingOptions
         "--top-k", "sampling:top_k", TextFormats.Count(0), 0, "keep the K likeliest tokens; 0 keeps all");
 
     private readonly SettingOption<double> _topP = new(
-        "--top-p", "sampling:top_p", TextFormats.Real(0, 1), 1, "keep the likeliest tokens up to this share; 1 keeps all");
+        "--top-p", "sampling:top_p", TextFormats.Share, 1, "keep the likeliest tokens up to this share; 1 keeps all");
 
     private readonly SettingOption<double> _minP = new(
         "--min-p", "sampling:min_p", TextFormats.Real(0, 1), 0, "drop tokens below this share of the best one's probability");

@@ -22,7 +22,7 @@ internal sealed class ServeOptions
         "--log-format", "serve:log_format", TextFormats.Choice<LogFormat>(), LogFormat.Text, "json: one object a line on stderr, requests included; never a prompt");
 
     private readonly SettingOption<string?> _otlpEndpoint = new(
-        "--otlp-endpoint", "serve:otlp_endpoint", TextFormats.HttpUrl, null, "send traces to this OpenTelemetry collector, such as http://localhost:4318 (default: none)");
+        "--otlp-endpoint", "serve:otlp_endpoint", TextFormats.HttpUrl("http://localhost:4318"), null, "send traces to this OpenTelemetry collector, such as http://localhost:4318 (default: none)");
 
     private readonly SettingOption<double> _traceRatio = new(
         "--trace-ratio", "serve:trace_ratio", TextFormats.Real(0, 1), 0.01, "share of the requests that are traced, unless their traceparent header says it");

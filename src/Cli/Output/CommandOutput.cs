@@ -57,7 +57,7 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     public void WritePrompt(string text)
     {
         if (!Console.IsOutputRedirected)
-            output.Write($"\e[2m{string.Concat(text.Where(c => !char.IsControl(c) || c is '\n' or '\t'))}\e[0m");
+            output.Write(Styled(string.Concat(text.Where(c => !char.IsControl(c) || c is '\n' or '\t')), "2"));
     }
 
     /// <summary>A piece of a text, shown at once.</summary>
@@ -71,7 +71,7 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     public void Note(string line) => error.WriteLine(line);
 
     /// <summary>A line about something dangerous, to stderr; red on a terminal.</summary>
-    public void Warn(string line) => error.WriteLine(Console.IsErrorRedirected ? line : $"\e[31m{line}\e[0m");
+    public void Warn(string line) => error.WriteLine(Console.IsErrorRedirected ? line : Styled(line, "31"));
 
     /// <summary>Follows work of a known or unknown size, in bytes, on stderr; see <see cref="ByteProgress"/>.</summary>
     public ByteProgress Progress(string title, long? totalBytes) =>
@@ -79,6 +79,14 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
 
     /// <summary>Says on stderr which part of a long work is under way; see <see cref="ProgressLine"/>.</summary>
     public ProgressLine ProgressLine() => new(error, Console.IsErrorRedirected ? null : () => Console.WindowWidth);
+
+    /// <summary>Text in a style of the terminal, unless the user wants none (no-color.org) or the terminal has none.</summary>
+    /// <param name="style">A number of SGR (ECMA-48).</param>
+    /// <param name="variable">What an environment variable has.</param>
+    internal static string Styled(string text, string style, Func<string, string?> variable) =>
+        variable("NO_COLOR") is { Length: > 0 } || variable("TERM") == "dumb" ? text : $"\e[{style}m{text}\e[0m";
+
+    private static string Styled(string text, string style) => Styled(text, style, Environment.GetEnvironmentVariable);
 
     private TextWriter ForPeople => Json ? error : output;
 }

@@ -18,7 +18,10 @@ internal class FormattedOption<T> : Option<T>
             return;
         HelpName = format.Placeholder;
         CustomParser = ParseFlag;
-        if (defaultValue is not null)
+        // Help would show the name that an enumeration has in the code, not the one that the flag takes.
+        if (defaultValue is Enum)
+            Description = $"{description} (default: {defaultValue.ToString()!.ToLowerInvariant()})";
+        else if (defaultValue is not null)
             DefaultValueFactory = _ => defaultValue;
     }
 

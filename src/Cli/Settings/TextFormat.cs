@@ -21,12 +21,18 @@ internal static class TextFormats
 {
     public static TextFormat<string> Text(string placeholder) => new(placeholder, "a text that is not empty", NotEmpty);
 
+    public static TextFormat<string> WorkerId { get; } = new("ID", WorkerIds.Allowed, (string text, [MaybeNullWhen(false)] out string value) => WorkerIds.IsId(value = text));
+
     /// <summary>A text that may be left out.</summary>
     public static TextFormat<string?> OptionalText(string placeholder) => new(placeholder, "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
 
     public static TextFormat<int> Count(int min, int max = int.MaxValue) => Number("N", NumberStyles.AllowLeadingSign, "a whole number", min, max);
 
     public static TextFormat<double> Real(double min, double max) => Number("X", NumberStyles.Float, "a number", min, max);
+
+    /// <summary>A share of something, of which there is some.</summary>
+    public static TextFormat<double> Share { get; } = new("X", "a number above 0 and at most 1", (string text, out double value) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && value is > 0 and <= 1);
 
     public static TextFormat<ulong> Seed { get; } = Number<ulong>("N", NumberStyles.None, "a whole number", 0, ulong.MaxValue);
 
@@ -83,7 +89,8 @@ internal static class TextFormats
     });
 
     /// <summary>An http or https address.</summary>
-    public static TextFormat<string?> HttpUrl { get; } = new("URL", "an address such as http://localhost:4318", (string text, out string? value) =>
+    /// <param name="example">What errors show.</param>
+    public static TextFormat<string?> HttpUrl(string example) => new("URL", $"an address such as {example}", (string text, out string? value) =>
     {
         value = text;
         return Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps);

@@ -14,34 +14,36 @@ internal static class PlanVerb
         var workers = ClusterOptions.WorkersOption(min: 1, defaultWorkers: 4);
         var plan = ClusterOptions.PlanOption();
         var target = ClusterOptions.ConcurrencyTargetOption();
+        var copies = ClusterOptions.CopiesOption();
         var fleet = new FleetOptions();
         var file = new Option<FileInfo?>("--out") { Description = "write the plan here instead of to stdout", HelpName = "FILE" };
 
         var verb = new Verb("plan", "Print the plan for a model and a number of workers, or check a plan file.",
             "grok1 plan --model demo --workers 4",
             "grok1 plan --like grok-1 --workers 8 --out plan.json",
+            "grok1 plan --like grok-1 --workers 16 --replicas 2 --out plan.json",
             "grok1 plan --like grok-1 --workers 3 --read-bandwidth 200GB,100GB,100GB --concurrency-target 8",
             "grok1 plan --like grok-1 --plan plan.json    # checks that the file fits");
         model.AddTo(verb);
-        foreach (var option in new Option[] { workers, plan, target, file })
+        foreach (var option in new Option[] { workers, plan, target, copies, file })
             verb.Add(option);
         fleet.AddTo(verb);
         verb.Runs((context, _) =>
         {
-            var made = Make(context, model.Read(context), context.Get(plan), context.Get(workers), fleet, context.Get(target));
+            var made = Make(context, model.Read(context), context.Get(plan), context.Get(workers), fleet, context.Get(target), context.Get(copies));
             Write(context, made, context.Get(file));
             return Task.FromResult(ExitCodes.Ok);
         });
         return verb;
     }
 
-    private static Plan Make(VerbContext context, PlannedModel model, PlanRequest request, int workers, FleetOptions fleet, int target)
+    private static Plan Make(VerbContext context, PlannedModel model, PlanRequest request, int workers, FleetOptions fleet, int target, int copies)
     {
         // A plan file names its own workers.
         if (request.Kind == PlanKind.File)
             return PlanFile.Load(request.FilePath!, model.Geometry);
         var ids = WorkerIds.Numbered(workers);
-        var plan = Planner.Create(request, model.Geometry, ids, new AutoInputs(model.Costs, fleet.Read(context, ids), target));
+        var plan = Planner.Create(request, model.Geometry, ids, new AutoInputs(model.Costs, fleet.Read(context, ids), target, Copies: copies));
         var idle = workers - plan.HoldingWorkers().Length;
         if (idle > 0)
             context.Output.Note($"{idle} of {workers} workers hold nothing: there are not more pieces");
@@ -55,7 +57,14 @@ internal static class PlanVerb
             context.Output.WriteJson(plan);
             return;
         }
-        PlanFile.Save(file.FullName, plan);
+        try
+        {
+            PlanFile.Save(file.FullName, plan);
+        }
+        catch (Exception e) when (e is DirectoryNotFoundException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--out: {file} cannot be written: {e.Message}", e);
+        }
         context.Output.Note($"plan of {plan.Bundles.Length} bundles on {plan.HoldingWorkers().Length} workers: {file.FullName}");
     }
 }

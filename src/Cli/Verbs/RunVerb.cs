@@ -39,11 +39,12 @@ internal static class RunVerb
 
     private static async Task<GenerationResult> GenerateAsync(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, CancellationToken cancellation)
     {
-        var decoder = context.Output.Json ? null : session.Tokenizer?.CreateDecoder(request.Prompt);
+        // First of all, because it checks the prompt.
+        var handle = session.StartEngine(new EngineOptions()).Submit(request, cancellation);
         var live = !context.Output.Json;
+        var decoder = live ? session.Tokenizer?.CreateDecoder(request.Prompt) : null;
         if (live && prompt is not null)
             context.Output.WritePrompt(prompt);
-        var handle = session.StartEngine(new EngineOptions()).Submit(request, cancellation);
         await foreach (var token in handle.Tokens.ReadAllAsync(cancellation))
             if (live)
                 context.Output.Stream(decoder is null ? $"{token.Id} " : decoder.Append(token.Id));

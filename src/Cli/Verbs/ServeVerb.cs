@@ -30,6 +30,20 @@ internal static class ServeVerb
     public static async Task<int> RunAsync(
         VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, CancellationToken cancellation, MembershipOptions? membership = null)
     {
+        try
+        {
+            return await ServeAsync(context, cluster, serve, ready, membership, cancellation);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // So early that there was nothing to drain.
+            return ExitCodes.Ok;
+        }
+    }
+
+    private static async Task<int> ServeAsync(
+        VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, MembershipOptions? membership, CancellationToken cancellation)
+    {
         var options = serve.Read(context, ClusterStarter.Options(context, cluster.Read(context), cancellation));
         if (membership?.ForCoordinator(context, options.Api.Address.ToString(), options.Api.Port, options.Session.Tls?.Directory) is { } open)
         {

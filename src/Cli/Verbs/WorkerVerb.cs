@@ -28,7 +28,7 @@ internal static class WorkerVerb
     public static Command Create()
     {
         var model = ClusterOptions.ModelOption();
-        var id = new SettingOption<string>("--id", "worker:id", TextFormats.Text("ID"), "worker-0", "this worker's id in the plan");
+        var id = new SettingOption<string>("--id", "worker:id", TextFormats.WorkerId, "worker-0", "this worker's id in the plan");
         var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
         var hold = new SettingOption<string>("--hold", "worker:hold", TextFormats.OneOf("all", "none"), "all", "hold the share at once, or nothing until a coordinator asks for it");
         var from = new SettingOption<string[]?>("--from", "worker:from", TextFormats.Addresses, null, "without a model on this machine: coordinators and workers that have it");

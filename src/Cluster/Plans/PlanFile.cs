@@ -25,9 +25,14 @@ public static class PlanFile
         }
     }
 
-    /// <summary>Writes aside and renames, so that a reader never sees half a plan.</summary>
+    /// <summary>Writes aside and renames, so that a reader never sees half a plan. What is a link or a device is written to instead.</summary>
     public static void Save(string path, Plan plan)
     {
+        if (LeadsElsewhere(path))
+        {
+            File.WriteAllBytes(path, PlanJson.Serialize(plan));
+            return;
+        }
         var aside = $"{path}.{Environment.ProcessId}.tmp";
         try
         {
@@ -40,4 +45,6 @@ public static class PlanFile
         }
     }
 
+    /// <summary>Whether a rename would replace what the path only leads to: a link, or a device such as <c>/dev/stdout</c>.</summary>
+    private static bool LeadsElsewhere(string path) => new FileInfo(path).LinkTarget is not null || Path.GetFullPath(path).StartsWith("/dev/", StringComparison.Ordinal);
 }

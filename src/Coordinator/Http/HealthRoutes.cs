@@ -8,10 +8,13 @@ namespace Grok1Cluster.Coordinator.Http;
 /// <summary>For load balancers and supervisors: alive as long as the process answers, ready while it takes requests and every tile has a worker.</summary>
 internal static class HealthRoutes
 {
+    /// <summary>Probes often ask for the status alone.</summary>
+    private static readonly string[] Methods = [HttpMethods.Get, HttpMethods.Head];
+
     public static void Map(IEndpointRouteBuilder routes, Readiness readiness)
     {
-        routes.MapGet("/health/live", (HttpContext context) => context.Response.WriteAsync("live\n"));
-        routes.MapGet("/health/ready", (HttpContext context) =>
+        routes.MapMethods("/health/live", Methods, (HttpContext context) => context.Response.WriteAsync("live\n"));
+        routes.MapMethods("/health/ready", Methods, (HttpContext context) =>
         {
             var lacks = readiness.Phase == ServingPhase.Ready ? readiness.Lacks() : null;
             context.Response.StatusCode = readiness.Phase == ServingPhase.Ready && lacks is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;

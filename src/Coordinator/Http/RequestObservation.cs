@@ -87,6 +87,7 @@ internal static class ServingState
 {
     public static string Describe(Readiness readiness) => readiness.Phase switch
     {
+        ServingPhase.Loading when readiness.Progress.Waiting is { } waiting => waiting,
         ServingPhase.Loading => $"the model is loading, {Math.Floor(100 * readiness.Progress.Share):0} %; try again",
         ServingPhase.Draining => "this coordinator is shutting down; send the request to another",
         _ => "ready",

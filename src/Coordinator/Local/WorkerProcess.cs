@@ -24,6 +24,7 @@ public sealed record WorkerLoaded(long Loaded);
 public sealed class WorkerProcess : IAsyncDisposable
 {
     private static readonly TimeSpan StopTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan SignalTime = TimeSpan.FromMilliseconds(500);
     private const int KeptErrorLines = 20;
     private const string LoadedPrefix = "{\"loaded\":";
 
@@ -64,6 +65,7 @@ public sealed class WorkerProcess : IAsyncDisposable
     /// <exception cref="ModelException">It ended with exit code 3.</exception>
     /// <exception cref="ResourceException">It ended with exit code 4.</exception>
     /// <exception cref="IOException">It ended otherwise.</exception>
+    /// <exception cref="OperationCanceledException">Given up.</exception>
     public static async Task<WorkerProcess> StartAsync(IReadOnlyList<string> program, IEnumerable<string> arguments, Action<string> onError, Action<long>? loaded, CancellationToken cancel)
     {
         var start = new ProcessStartInfo(program[0], program.Skip(1).Concat(arguments))
@@ -88,7 +90,7 @@ public sealed class WorkerProcess : IAsyncDisposable
                 told += bytes;
                 loaded?.Invoke(bytes);
             }
-            throw await worker.ExplainEndAsync();
+            throw await worker.ExplainEndAsync(cancel);
         }
         catch
         {
@@ -121,9 +123,12 @@ public sealed class WorkerProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private async Task<Exception> ExplainEndAsync()
+    private async Task<Exception> ExplainEndAsync(CancellationToken cancel)
     {
         await _process.WaitForExitAsync(CancellationToken.None);
+        // A Ctrl-C is for every process of the terminal: the worker may have ended by it before this process has taken note.
+        if (_process.ExitCode is 0 or 128 + 2 or 128 + 15)
+            await Task.Delay(SignalTime, cancel);
         var said = _errors.LastOrDefault(line => line.Length > 0) ?? "it printed nothing";
         var message = $"a worker ended at its start with exit code {_process.ExitCode}: {said}";
         return _process.ExitCode switch

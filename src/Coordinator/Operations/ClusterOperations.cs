@@ -69,6 +69,8 @@ public sealed class ClusterOperations
         if (_pool.Find(worker) is not { } link)
             throw new OperationException($"there is no worker {worker}; there are {string.Join(", ", _pool.Links.Select(other => other.Id))}");
         var address = link.Connection.Address;
+        // It may be drained already, and this be refused for that.
+        var wasLeaving = link.Connection.IsLeaving;
         link.Connection.IsLeaving = true;
         try
         {
@@ -76,7 +78,7 @@ public sealed class ClusterOperations
         }
         catch
         {
-            link.Connection.IsLeaving = false;
+            link.Connection.IsLeaving = wasLeaving;
             throw;
         }
         Leaving?.Invoke(worker);

@@ -99,7 +99,8 @@ internal sealed class MemberWatch : IAsyncDisposable
             lost.SetAddress(address);
             return;
         }
-        _pool.Add(connection);
+        // Where it is not new, an operation and this watch met it at the same time.
+        await _pool.TryAddAsync(connection);
     }
 
     public async ValueTask DisposeAsync()
@@ -133,9 +134,18 @@ internal sealed class MemberWatch : IAsyncDisposable
                 while (_news.Wait(0, CancellationToken.None))
                 {
                 }
-                await FollowPlanAsync();
-                again = !await FollowWorkersAsync();
-                again |= Fill();
+                try
+                {
+                    await FollowPlanAsync();
+                    again = !await FollowWorkersAsync();
+                    again |= Fill();
+                }
+                catch (Exception e) when (!_closing.IsCancellationRequested)
+                {
+                    // Whatever it was: a coordinator that does not follow its cluster any more would serve by a plan of the past.
+                    again = true;
+                    Tell($"plan and workers could not be followed: {e.GetType().Name}: {e.Message}; trying again");
+                }
             }
         }
         catch (OperationCanceledException) when (_closing.IsCancellationRequested)

@@ -166,9 +166,16 @@ public sealed class ClusterWorkers : IAsyncDisposable
             // A first plan is not to be had without a worker for each copy.
             var least = Membership.Plan is null ? Math.Max(_options.LeastWorkers, _options.Copies) : _options.LeastWorkers;
             if (_options.OpenMembership is null || connections.Count >= least)
+            {
+                _options.Progress?.Waiting = null;
                 return;
+            }
             if (connections.Count != told)
-                _note($"{connections.Count} of {least} workers are there; waiting for more");
+            {
+                var waiting = $"{connections.Count} of {least} workers are there; waiting for more";
+                _options.Progress?.Waiting = waiting;
+                _note(waiting);
+            }
             await NewsAsync(cancel);
         }
     }
@@ -187,7 +194,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         {
             var message = e.Code == GrpcStatusCode.FailedPrecondition ? e.Status.Message
                 : Local is not null ? $"{member.Id}, which was started here, does not answer at {member.Address} ({e.Code}); its own lines may say why"
-                : $"the worker at {member.Address} cannot be reached ({e.Code}); start it there, or correct the address";
+                : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             _note(message);

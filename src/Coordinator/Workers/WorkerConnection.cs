@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Security.Authentication;
+using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Engine.Dispatch;
@@ -121,6 +122,8 @@ public sealed class WorkerConnection : IAsyncDisposable
         try
         {
             var description = await channel.UnaryAsync(ExpertMethods.Describe, new DescribeRequest(), GrpcCallOptions.After(DescribeTimeout), cancel);
+            if (!WorkerIds.IsId(description.WorkerId))
+                throw new RpcException(GrpcStatusCode.FailedPrecondition, $"the worker at {address} has an id that cannot be used; give it an --id of {WorkerIds.Allowed}");
             if (!ExpertMethods.IsCompatible(description.Protocol))
                 throw new RpcException(GrpcStatusCode.FailedPrecondition,
                     $"worker {description.WorkerId} (version {description.Version}) speaks protocol {description.Protocol}, this coordinator {ExpertMethods.Protocol}; they may be one apart: upgrade the older");

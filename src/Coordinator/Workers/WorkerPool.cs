@@ -74,18 +74,22 @@ public sealed class WorkerPool : IAsyncDisposable
 
     /// <summary>Takes a worker in.</summary>
     /// <param name="connection">Owned from now on.</param>
-    /// <exception cref="InvalidOperationException">There is one of that id.</exception>
-    public WorkerLink Add(WorkerConnection connection)
+    /// <returns>False when there is one of that id: the connection is closed then.</returns>
+    public async Task<bool> TryAddAsync(WorkerConnection connection)
     {
         var link = Link(connection);
+        bool isNew;
         lock (_gate)
         {
-            if (_links.Any(other => other.Id == link.Id))
-                throw new InvalidOperationException($"worker {link.Id} is in the pool already");
-            _links = _links.Add(link);
+            isNew = !_links.Any(other => other.Id == link.Id);
+            if (isNew)
+                _links = _links.Add(link);
         }
-        OnChanged(link, WorkerChange.Joined);
-        return link;
+        if (isNew)
+            OnChanged(link, WorkerChange.Joined);
+        else
+            await link.DisposeAsync();
+        return isNew;
     }
 
     /// <summary>Takes a worker out: it is asked no more, and looked for no more.</summary>

@@ -6,6 +6,7 @@ namespace Grok1Cluster.Engine.Dispatch;
 /// <summary>All experts in this process: no worker, no wire. A layer is one bundle of whole experts.</summary>
 public sealed class LocalExpertDispatcher : IExpertDispatcher
 {
+    private readonly ModelStore _store;
     private readonly ExpertTile[][] _layers;
     private readonly IExpertFeedForward _feedForward;
     private readonly BundleExecutor _executor;
@@ -15,19 +16,19 @@ public sealed class LocalExpertDispatcher : IExpertDispatcher
     /// <exception cref="Model.ModelException">An expert is not held.</exception>
     public LocalExpertDispatcher(ModelStore store, IExpertFeedForward feedForward)
     {
-        _feedForward = feedForward;
+        (_store, _feedForward) = (store, feedForward);
         _executor = new BundleExecutor(feedForward);
         var config = store.Config;
         _layers = [.. Enumerable.Range(0, config.LayerCount).Select(layer =>
             Enumerable.Range(0, config.ExpertCount).Select(expert => store.OpenTile(new ExpertSlice(layer, expert, 0, config.FeedForwardDim))).ToArray())];
     }
 
-    /// <summary>Brings every expert into memory.</summary>
+    /// <summary>Brings every expert into memory and checks it there, as workers do.</summary>
     /// <param name="memory">How.</param>
     /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
-    /// <exception cref="Model.ModelException">A file cannot be read.</exception>
+    /// <exception cref="Model.ModelException">A file cannot be read, or a block is another than the manifest says.</exception>
     /// <exception cref="Model.ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory, Action<long>? loaded) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, null, loaded, CancellationToken.None);
+    public void Load(WeightMemory memory, Action<long>? loaded) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, _store.CheckTile, loaded, CancellationToken.None);
 
     public unsafe void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {

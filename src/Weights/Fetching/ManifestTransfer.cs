@@ -44,7 +44,8 @@ public static class ManifestTransfer
             }
         }));
         IReadOnlyList<ReceivedManifest> there = [.. received.OfType<ReceivedManifest>()];
-        return there.Count > 0 ? there : throw faults[0];
+        return there.Count > 0 ? there
+            : throw new RpcException(faults[0].Code, $"none of the sources {string.Join(", ", sources)} tells its model ({faults[0].Status.Message}); start one that has it, or name others");
     }
 
     private static async Task<ReceivedManifest> FetchAsync(string address, NodeCredentials? tls, CancellationToken cancel)

@@ -36,6 +36,27 @@ public sealed class PlanVerbTests : IDisposable
     }
 
     [Fact]
+    public async Task A_link_is_followed_and_not_replaced()
+    {
+        var link = Path.Combine(_folder.FullName, "link.json");
+        File.WriteAllText(PlanPath, "");
+        File.CreateSymbolicLink(link, PlanPath);
+        Assert.Equal(0, (await Grok1Process.RunAsync("plan", "--like", "grok-1", "--out", link)).ExitCode);
+        Assert.Equal(PlanPath, new FileInfo(link).LinkTarget);
+        Assert.StartsWith("{", File.ReadAllText(PlanPath));
+    }
+
+    [Fact]
+    public async Task Every_bundle_gets_as_many_workers_as_replicas_were_asked_for()
+    {
+        var result = await Grok1Process.RunAsync("plan", "--like", "grok-1", "--workers", "4", "--replicas", "2");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        using var json = JsonDocument.Parse(result.Output);
+        Assert.All(json.RootElement.GetProperty("bundles").EnumerateArray(), bundle =>
+            Assert.Equal(2, bundle.GetProperty("workers").EnumerateArray().Select(worker => worker.GetString()).Distinct().Count()));
+    }
+
+    [Fact]
     public async Task Workers_that_hold_nothing_are_told()
     {
         var result = await Grok1Process.RunAsync("plan", "--like", "grok-1", "--workers", "258", "--plan", "sliced", "--out", PlanPath);

@@ -126,6 +126,36 @@ public class OperationTests(ModelFixture models) : IClassFixture<ModelFixture>
         Assert.Contains("there is no other worker", await RefusalAsync(() => cluster.Operations.DrainAsync("a", _steps.Add)));
     }
 
+    [Fact]
+    public async Task A_second_drain_is_refused_and_the_first_is_still_told_as_one()
+    {
+        await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a", "b");
+        var worker = cluster.Session.WorkerPool!.Find("b")!.Connection;
+        Task? second = null;
+        string? state = null;
+        await cluster.Operations.DrainAsync("b", step =>
+        {
+            second ??= cluster.Operations.DrainAsync("b", _ => { });
+            if (step.Phase == OperationPhase.Releasing)
+                state = worker.State;
+        });
+        Assert.Contains("drain b is under way", await RefusalAsync(() => second!));
+        Assert.Equal("draining", state);
+    }
+
+    [Fact]
+    public async Task A_worker_that_several_ask_to_join_at_the_same_time_is_taken_in_once()
+    {
+        await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a", "b");
+        await cluster.StartWorkerAsync("c");
+        var joins = Enumerable.Range(0, 4).Select(_ => cluster.Operations.JoinAsync(cluster.Address("c"), _ => { })).ToArray();
+        await Task.WhenAll(joins.Select(async join => await Record.ExceptionAsync(() => join)));
+        Assert.All(joins, join => Assert.True(join.IsCompletedSuccessfully || join.Exception!.InnerException is OperationException, $"{join.Exception}"));
+        Assert.Contains(joins, join => join.IsCompletedSuccessfully);
+        Assert.Equal(["a", "b", "c"], cluster.Session.WorkerPool!.Links.Select(link => link.Id).Order());
+        await cluster.GenerateAsync();
+    }
+
     private static long Columns(ElasticCluster cluster, string worker) => cluster.Plan.Bundles.Where(bundle => bundle.Workers.Contains(worker)).Sum(cluster.Plan.Columns);
 
     private static async Task<string> RefusalAsync(Func<Task> change) => (await Assert.ThrowsAsync<OperationException>(change)).Message;

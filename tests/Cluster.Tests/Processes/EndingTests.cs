@@ -69,6 +69,25 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     [Fact]
+    public async Task A_coordinator_that_is_told_to_end_while_it_still_imports_its_model_exits_with_0()
+    {
+        var cache = Directory.CreateTempSubdirectory("grok1-cache-");
+        try
+        {
+            var start = new ProcessStartInfo(Grok1Process.ExecutablePath, ["serve", "--model", Path.Combine(Repository.Root, "tests", "data", "tiny-a"), "--port", "0"]);
+            start.Environment["XDG_CACHE_HOME"] = cache.FullName;
+            using var serve = Grok1Process.Start(start);
+            await serve.WaitForErrorLineAsync(line => line.StartsWith("importing "));
+            serve.Signal(PosixSignal.SIGTERM);
+            Assert.Equal(0, (await serve.WaitForExitAsync()).ExitCode);
+        }
+        finally
+        {
+            cache.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task A_busy_port_ends_a_worker_with_5()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

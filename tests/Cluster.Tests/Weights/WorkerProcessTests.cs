@@ -174,6 +174,7 @@ public sealed class WorkerProcessTests(ModelFixture models, WideModel wide) : IC
         var result = await Grok1Process.RunAsync("worker", "--from", "127.0.0.1:1", "--cache", _directory, "--listen", "127.0.0.1:0");
         Assert.Equal(5, result.ExitCode);
         Assert.Contains("source 127.0.0.1:1 does not tell its model", result.Error);
+        Assert.Matches("grok1: .*none of the sources .*127.0.0.1:1.* tells its model \\(.*\\); start one that has it, or name others", result.Error);
     }
 
     [Fact]

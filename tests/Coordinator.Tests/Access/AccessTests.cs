@@ -43,6 +43,17 @@ public class AccessTests
     }
 
     [Fact]
+    public async Task A_probe_may_ask_for_the_status_of_health_alone()
+    {
+        await using var server = await TestServer.StartAsync();
+        foreach (var path in new[] { "/health/live", "/health/ready" })
+        {
+            using var response = await server.Client.SendAsync(new HttpRequestMessage(HttpMethod.Head, path));
+            Assert.Equal((HttpStatusCode.OK, ""), (response.StatusCode, await response.Content.ReadAsStringAsync()));
+        }
+    }
+
+    [Fact]
     public async Task Without_keys_only_a_loopback_name_is_answered()
     {
         await using var server = await TestServer.StartAsync();

@@ -14,6 +14,7 @@ public class BadInputTests(SharedServer shared) : IClassFixture<SharedServer>
     /// <summary>Path, body, status, the error's param, a part of its message.</summary>
     public static TheoryData<string, string, int, string?, string> Cases => new()
     {
+        { "/cluster/join", """{"address":"nonsense"}""", 400, "address", "'nonsense' is no address" },
         // Not a JSON object.
         { Completions, "", 400, null, "body is empty" },
         { Completions, "{", 400, null, "not valid JSON" },

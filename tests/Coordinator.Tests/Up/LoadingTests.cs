@@ -2,6 +2,7 @@ using Grok1Cluster.Coordinator.Http;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.TestKit;
@@ -41,6 +42,40 @@ public sealed class LoadingTests
         {
             using var response = await client.GetAsync(path);
             return response.StatusCode;
+        }
+    }
+
+    [Fact]
+    public async Task While_workers_are_waited_for_health_says_how_many_are_there()
+    {
+        using var log = new LineLog("0 of 2 workers are there");
+        using var stop = new CancellationTokenSource();
+        var session = new ClusterSessionOptions
+        {
+            StorePath = Path.Combine(Repository.Root, "models", "demo"), OpenMembership = (_, _) => Task.FromResult<IMembership>(new StaticMembership(Array.Empty<string>())), LeastWorkers = 2,
+        };
+        await using var host = await CoordinatorHost.StartAsync(new CoordinatorHostOptions { Session = session, Api = new ApiOptions { Port = 0 } }, log, TimeProvider.System, CancellationToken.None);
+        var loading = host.LoadAsync(stop.Token);
+        await log.Written.WaitAsync(Grok1Process.DefaultTimeout);
+        using var client = new HttpClient { BaseAddress = new Uri(host.Url) };
+        using var response = await client.GetAsync("/health/ready");
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "0 of 2 workers are there; waiting for more\n"), (response.StatusCode, await response.Content.ReadAsStringAsync()));
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => loading);
+    }
+
+    /// <summary>Tells when a line was written that begins with a text.</summary>
+    private sealed class LineLog(string awaited) : StringWriter
+    {
+        private readonly TaskCompletionSource _written = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Written => _written.Task;
+
+        public override void WriteLine(string? value)
+        {
+            base.WriteLine(value);
+            if (value?.StartsWith(awaited, StringComparison.Ordinal) == true)
+                _written.TrySetResult();
         }
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Output;
+using Grok1Cluster.Cli.Settings;
 using Spectre.Console;
 
 namespace Grok1Cluster.Cli.Verbs.Cluster;
@@ -49,12 +50,13 @@ internal static class ClusterVerb
 
     private static Command Move()
     {
-        var layer = new Option<int>("--layer") { Description = "the bundle's layer", Required = true, HelpName = "N" };
-        var bundle = new Option<int>("--bundle") { Description = "its place among the bundles of the layer, as in /cluster/plan (default: 0)", HelpName = "N" };
+        var number = TextFormats.Optional(TextFormats.Count(0));
+        var layer = new FormattedOption<int?>("--layer", number, null, "the bundle's layer") { Required = true };
+        var bundle = new FormattedOption<int?>("--bundle", number, null, "its place among the bundles of the layer, as in /cluster/plan (default: 0)");
         var from = new Option<string>("--from") { Description = "worker that holds it", Required = true, HelpName = "ID" };
         var to = new Option<string>("--to") { Description = "worker that shall hold it", Required = true, HelpName = "ID" };
         return Change("move", "Give one bundle to another worker.",
-            context => ("move", Body(("layer", context.Get(layer)), ("bundle", context.Get(bundle)), ("from", context.Get(from)!), ("to", context.Get(to)!))),
+            context => ("move", Body(("layer", context.Get(layer)!.Value), ("bundle", context.Get(bundle) ?? 0), ("from", context.Get(from)!), ("to", context.Get(to)!))),
             ["grok1 cluster move --layer 3 --bundle 1 --from worker-0 --to worker-2"], layer, bundle, from, to);
     }
 

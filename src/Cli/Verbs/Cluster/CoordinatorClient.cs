@@ -13,7 +13,7 @@ namespace Grok1Cluster.Cli.Verbs.Cluster;
 /// <summary>How to reach a coordinator that runs.</summary>
 internal sealed class CoordinatorFlags
 {
-    private readonly SettingOption<string?> _url = new("--url", "top:url", TextFormats.HttpUrl, "http://127.0.0.1:8080", "the coordinator; with --admin-port, that port");
+    private readonly SettingOption<string?> _url = new("--url", "top:url", TextFormats.HttpUrl("http://127.0.0.1:8080"), "http://127.0.0.1:8080", "the coordinator; with --admin-port, that port");
     private readonly SettingOption<string?> _key = new("--api-key", "top:api_key", TextFormats.Secret, null, "its key, where it asks for one");
 
     public void AddTo(Command command)
@@ -30,6 +30,8 @@ internal sealed class CoordinatorClient : IDisposable
 {
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
+    private static readonly TimeSpan StatusTime = TimeSpan.FromSeconds(10);
+
     private readonly HttpClient _client;
 
     public CoordinatorClient(Uri url, string? key)
@@ -44,10 +46,21 @@ internal sealed class CoordinatorClient : IDisposable
     public async Task<ClusterStatus> StatusAsync(CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        limit.CancelAfter(TimeSpan.FromSeconds(10));
-        using var response = await _client.GetAsync("/cluster/status", limit.Token);
-        await CheckAsync(response, limit.Token);
-        return await response.Content.ReadFromJsonAsync<ClusterStatus>(Json, limit.Token) ?? throw new JsonException("the coordinator sent null");
+        limit.CancelAfter(StatusTime);
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "/cluster/status");
+            using var response = await SendAsync(request, limit.Token);
+            return await response.Content.ReadFromJsonAsync<ClusterStatus>(Json, limit.Token) ?? throw NotACoordinator();
+        }
+        catch (JsonException)
+        {
+            throw NotACoordinator();
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new HttpRequestException($"{_client.BaseAddress} did not answer within {StatusTime.TotalSeconds} s");
+        }
     }
 
     /// <summary>Asks for a change of the cluster and follows it to its end.</summary>
@@ -58,8 +71,7 @@ internal sealed class CoordinatorClient : IDisposable
     public async Task<ClusterStep> ChangeAsync(string path, string body, Action<ClusterStep> progress, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, $"/cluster/{path}") { Content = new StringContent(body, MediaTypeHeaderValue.Parse("application/json")) };
-        using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
-        await CheckAsync(response, cancellation);
+        using var response = await SendAsync(request, cancellation);
         using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
         ClusterStep? last = null;
         while (await lines.ReadLineAsync(cancellation) is { } line)
@@ -74,17 +86,42 @@ internal sealed class CoordinatorClient : IDisposable
 
     public void Dispose() => _client.Dispose();
 
-    private async Task CheckAsync(HttpResponseMessage response, CancellationToken cancellation)
+    /// <summary>The answer, of which the headers are there and say that the request was served.</summary>
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
     {
-        if (response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
-            throw new AuthenticationException($"{_client.BaseAddress} asks for a key; give it with --api-key");
+        HttpResponseMessage response;
+        try
+        {
+            response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new HttpRequestException($"no coordinator answers at {_client.BaseAddress} ({e.Message}); start one (grok1 up, grok1 serve), or name it with --url", e);
+        }
         if (response.IsSuccessStatusCode)
-            return;
-        using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellation));
-        throw new ClusterChangeException(document.RootElement.TryGetProperty("error", out var error)
-            ? error.GetProperty("message").GetString()!
-            : $"{_client.BaseAddress} answered {(int)response.StatusCode}");
+            return response;
+        using (response)
+            throw await RefusalAsync(response, cancellation);
     }
+
+    private async Task<Exception> RefusalAsync(HttpResponseMessage response, CancellationToken cancellation)
+    {
+        if (response.StatusCode == HttpStatusCode.Unauthorized)
+            return new AuthenticationException($"{_client.BaseAddress} asks for a key; give it with --api-key");
+        try
+        {
+            using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellation));
+            var message = document.RootElement.GetProperty("error").GetProperty("message").GetString()!;
+            return response.StatusCode == HttpStatusCode.Forbidden ? new AuthenticationException(message) : new ClusterChangeException(message);
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            return NotACoordinator();
+        }
+    }
+
+    private HttpRequestException NotACoordinator() =>
+        new($"what answers at {_client.BaseAddress} is no coordinator of grok1; name one with --url");
 }
 
 /// <summary>A step of a change, as the coordinator tells it.</summary>

@@ -2,6 +2,7 @@ using System.Text;
 using Grok1Cluster.Coordinator.Http.Errors;
 using Grok1Cluster.Coordinator.Http.Requests;
 using Grok1Cluster.Coordinator.Operations;
+using Grok1Cluster.Grpc;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -56,7 +57,7 @@ internal static class OperationRoutes
         });
         routes.MapPost("/cluster/join", async (HttpContext context) =>
         {
-            var address = Text(await ReadAsync(context, JoinFields, jsonDepth), "address");
+            var address = Address(Text(await ReadAsync(context, JoinFields, jsonDepth), "address"));
             await new OperationStream(context).RunAsync(progress => Cluster().JoinAsync(address, progress));
         });
         routes.MapPost("/cluster/rebalance", async (HttpContext context) =>
@@ -78,6 +79,19 @@ internal static class OperationRoutes
         new(await JsonBody.ReadAsync(context, jsonDepth), known);
 
     private static string Text(RequestFields fields, string name) => fields.Text(name) is { Length: > 0 } text ? text : throw Missing(name);
+
+    private static string Address(string text)
+    {
+        try
+        {
+            GrpcAddress.Parse(text);
+            return text;
+        }
+        catch (FormatException e)
+        {
+            throw new ApiException(e.Message, "address");
+        }
+    }
 
     private static ApiException Missing(string name) => new($"{name} is missing", name);
 }

@@ -29,9 +29,10 @@ internal sealed class OperationStream(HttpContext context)
         {
             await Translated(running);
         }
-        catch (ApiException e)
+        catch (Exception e)
         {
-            await WriteAsync(ApiError.Body(e));
+            // The status is sent: whatever it is has to be told in the last line.
+            await WriteAsync(ApiError.Body(ApiError.Of(e)));
         }
     }
 
