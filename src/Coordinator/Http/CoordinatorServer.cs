@@ -98,7 +98,7 @@ public sealed class CoordinatorServer : IAsyncDisposable
         var coordinator = new CoordinatorServer(application, options);
         application.UseRequestIds();
         new RequestObservation(server.Readiness, server.Metrics, server.Log).Use(application);
-        application.UseApiErrors();
+        application.UseApiErrors(server.Log);
         application.UseRouting();
         application.UseAccess(options.Keys, options.AdminPort is not null);
         application.UseRateLimit(options.Limits.RequestsPerMinute, coordinator._owned);

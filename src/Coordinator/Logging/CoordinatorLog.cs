@@ -2,6 +2,7 @@ using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Coordinator.Workers.Health;
 using Grok1Cluster.Engine.Scheduling;
+using Grok1Cluster.Model;
 using Microsoft.Extensions.Logging;
 
 namespace Grok1Cluster.Coordinator.Logging;
@@ -14,6 +15,9 @@ public sealed partial class CoordinatorLog
 
     /// <summary>Category of what happens to each request.</summary>
     public const string RequestCategory = "request";
+
+    /// <summary>Lines of a fault: its message and the innermost calls.</summary>
+    private const int MaxFaultLines = 6;
 
     private readonly ILogger _cluster;
     private readonly ILogger _requests;
@@ -69,6 +73,10 @@ public sealed partial class CoordinatorLog
     public void WorkersDiffer(string first, string second, string verdict) => WorkersDiffer(_cluster, first, second, verdict);
 
     public void HttpRequest(string requestId, string method, string route, int status, double seconds) => HttpRequest(_requests, requestId, method, route, status, seconds);
+
+    /// <summary>A request met a fault that nobody foresaw: type, message and where, in one line.</summary>
+    public void RequestFailed(string requestId, Exception fault) => RequestFailed(
+        _cluster, requestId, string.Join("; ", fault.ToString().Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Take(MaxFaultLines).Select(Printable.OneLine)));
 
     public void SequenceEnded(SequenceTimes sequence, SequenceOutcome outcome, double queueSeconds, double firstTokenSeconds, double seconds) => SequenceEnded(
         _requests, outcome, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, queueSeconds, firstTokenSeconds, seconds,
@@ -127,6 +135,9 @@ public sealed partial class CoordinatorLog
 
     [LoggerMessage(20, LogLevel.Information, "{Method} {Route} {Status} in {Seconds} s, request {RequestId}", EventName = "http_request")]
     private static partial void HttpRequest(ILogger logger, string requestId, string method, string route, int status, double seconds);
+
+    [LoggerMessage(23, LogLevel.Error, "request {RequestId} failed by a fault of this program: {Fault}", EventName = "request_failed")]
+    private static partial void RequestFailed(ILogger logger, string requestId, string fault);
 
     [LoggerMessage(21, LogLevel.Information, "{Outcome}: {PromptTokens} prompt tokens ({CachedTokens} cached), {GeneratedTokens} generated; queued {QueueSeconds} s, first token after {FirstTokenSeconds} s, ended after {Seconds} s; trace {TraceId}", EventName = "sequence_ended")]
     private static partial void SequenceEnded(

@@ -44,6 +44,9 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
         {
             if (preload && !leavesLoading)
                 WeightLoading.LoadAll(runs, memory.For(runs.Sum(run => run.Bytes)), check, loaded, cancel);
+            else if (preload && check is not null)
+                // The device copies from the same pages of the file.
+                WeightLoading.CheckAll(runs, check, cancel);
         });
     }
 

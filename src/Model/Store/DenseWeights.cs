@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Grok1Cluster.Kernels.MatMul;
 using Grok1Cluster.Model.Checkpoints;
 
@@ -9,6 +10,10 @@ namespace Grok1Cluster.Model.Store;
 /// </summary>
 public sealed unsafe class DenseWeights : IDisposable
 {
+    private const int HashedAtOnce = 16 << 20;
+
+    private readonly string _path;
+    private readonly string _sha256;
     private readonly WeightRange _table;
     private readonly WeightRange _everyStep;
     private readonly DenseLayout _layout;
@@ -16,10 +21,10 @@ public sealed unsafe class DenseWeights : IDisposable
     internal DenseWeights(ModelStore store, StoreFile file)
     {
         _layout = store.DenseLayout;
-        var path = store.FilePath(file);
+        (_path, _sha256) = (store.FilePath(file), file.Sha256);
         var first = _layout.Packed(TensorRole.Embedding).Offset;
-        _table = new WeightRange(path, _layout.Bytes, 0, first);
-        _everyStep = new WeightRange(path, _layout.Bytes, first, _layout.Bytes - first);
+        _table = new WeightRange(_path, _layout.Bytes, 0, first);
+        _everyStep = new WeightRange(_path, _layout.Bytes, first, _layout.Bytes - first);
     }
 
     public DenseLayout Layout => _layout;
@@ -53,15 +58,29 @@ public sealed unsafe class DenseWeights : IDisposable
     /// <summary>Bytes behind the embedding table.</summary>
     public long EveryStepBytes => _everyStep.Length;
 
-    /// <summary>Brings everything but the embedding table into memory; not while it is in use.</summary>
-    /// <exception cref="ModelException">The file changed or cannot be read.</exception>
+    /// <summary>Brings everything but the embedding table into memory, and checks all of it where it will be read; not while it is in use.</summary>
+    /// <exception cref="ModelException">The file changed, cannot be read, or is another than the manifest says.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory) => _everyStep.Load(memory);
+    public void Load(WeightMemory memory)
+    {
+        _everyStep.Load(memory);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Append(hash, _table);
+        Append(hash, _everyStep);
+        if (Convert.ToHexStringLower(hash.GetHashAndReset()) != _sha256)
+            throw new ModelException($"{_path}: has another SHA-256 than in the manifest; import the model again, or copy this file anew");
+    }
 
     public void Dispose()
     {
         _table.Dispose();
         _everyStep.Dispose();
+    }
+
+    private static void Append(IncrementalHash hash, WeightRange range)
+    {
+        for (long done = 0; done < range.Length; done += HashedAtOnce)
+            hash.AppendData(new ReadOnlySpan<byte>(range.Start + done, (int)Math.Min(HashedAtOnce, range.Length - done)));
     }
 
     private byte* Start(long offset) => offset < _table.Length ? _table.Start + offset : _everyStep.Start + (offset - _table.Length);

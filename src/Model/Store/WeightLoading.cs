@@ -18,7 +18,22 @@ public static class WeightLoading
     /// <exception cref="ModelException">A file changed or cannot be read.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
     /// <exception cref="OperationCanceledException">Cancelled between two tiles.</exception>
-    public static void LoadAll(IEnumerable<ExpertTile> tiles, WeightMemory memory, Action<ExpertTile>? check, Action<long>? loaded, CancellationToken cancel)
+    public static void LoadAll(IEnumerable<ExpertTile> tiles, WeightMemory memory, Action<ExpertTile>? check, Action<long>? loaded, CancellationToken cancel) =>
+        ForAll(tiles, tile =>
+        {
+            tile.Load(memory);
+            check?.Invoke(tile);
+            loaded?.Invoke(tile.Bytes);
+        }, cancel);
+
+    /// <summary>Looks at tiles that stay mapped.</summary>
+    /// <param name="tiles">Which.</param>
+    /// <param name="check">Throws where one is not sound.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <exception cref="OperationCanceledException">Cancelled between two tiles.</exception>
+    public static void CheckAll(IEnumerable<ExpertTile> tiles, Action<ExpertTile> check, CancellationToken cancel) => ForAll(tiles, check, cancel);
+
+    private static void ForAll(IEnumerable<ExpertTile> tiles, Action<ExpertTile> work, CancellationToken cancel)
     {
         var left = new ConcurrentQueue<ExpertTile>(tiles);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -41,9 +56,7 @@ public static class WeightLoading
                 failed.Token.ThrowIfCancellationRequested();
                 try
                 {
-                    tile.Load(memory);
-                    check?.Invoke(tile);
-                    loaded?.Invoke(tile.Bytes);
+                    work(tile);
                 }
                 catch
                 {

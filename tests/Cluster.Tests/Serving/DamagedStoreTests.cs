@@ -1,7 +1,12 @@
 using Grok1Cluster.Cluster.Tests.Processes;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.ExpertWorker;
+using Grok1Cluster.ExpertWorker.Control;
 using Grok1Cluster.Model;
+using Grok1Cluster.Model.Store;
+using Grok1Cluster.Weights;
+using Grok1Cluster.Weights.Cache;
+using Grok1Cluster.Weights.Fetching;
 
 namespace Grok1Cluster.Cluster.Tests.Serving;
 
@@ -29,17 +34,48 @@ public sealed class DamagedStoreTests : IDisposable
         Assert.Matches(fault, (await Assert.ThrowsAsync<ModelException>(() => ClusterSession.StartAsync(options, _ => { }, CancellationToken.None))).Message);
     }
 
+    [Theory]
+    [InlineData(0.01)] // In the embedding table, of which a text reads few rows.
+    [InlineData(0.99)]
+    public async Task A_coordinator_does_not_start_on_damaged_attention_or_embedding(double where)
+    {
+        var model = _models.Golden("tiny-a");
+        var file = Path.Combine(model, "dense.bin");
+        FlipBit(file, where);
+        var options = new ClusterSessionOptions { StorePath = model, Program = ["unused"], Threads = 1 };
+        var fault = await Assert.ThrowsAsync<ModelException>(() => ClusterSession.StartAsync(options, _ => { }, CancellationToken.None));
+        Assert.StartsWith($"{file}: has another SHA-256 than in the manifest; ", fault.Message);
+    }
+
+    [Fact]
+    public void A_worker_whose_device_loads_the_weights_itself_checks_them_as_well()
+    {
+        var (model, fault) = Damage();
+        using var store = ModelStore.Open(model);
+        using var tiles = new TileStore(store);
+        using var cache = new WeightCache(store, new WeightCacheOptions { Root = store.Directory });
+        var keeper = new TileKeeper(
+            "w", tiles, new LocalWeights(store, cache), new BlockFetcher(store, cache, _ => { }), new WeightMemory(), null, new CallEpochs(), verify: true, leavesLoading: true);
+        var wanted = WantedTiles.Of(store, [store.ExpertLayout.Slice(1, 2, 0, store.ExpertLayout.Blocks.Count)]);
+        Assert.Matches(fault, Assert.Throws<ModelException>(() => keeper.HoldFirst(wanted, preload: true, null, CancellationToken.None)).Message);
+    }
+
     /// <summary>Flips a bit of an expert, and tells how that has to be reported.</summary>
     private (string Model, string Fault) Damage()
     {
         var model = _models.Golden("tiny-a");
         var file = Path.Combine(model, "experts", "layer-01-expert-2.bin");
+        FlipBit(file, 0.5);
+        return (model, $@"^{file}: block \d+ \(layer 1 expert 2, columns from \d+\) has another SHA-256 than in the manifest; ");
+    }
+
+    private static void FlipBit(string file, double where)
+    {
         using var stream = File.Open(file, FileMode.Open);
-        stream.Position = stream.Length / 2;
+        stream.Position = (long)(stream.Length * where);
         var value = stream.ReadByte();
         stream.Position--;
         stream.WriteByte((byte)(value ^ 0x10));
-        return (model, $@"^{file}: block \d+ \(layer 1 expert 2, columns from \d+\) has another SHA-256 than in the manifest; ");
     }
 
     private static Task<ExpertWorkerHost> StartAsync(string model, bool verify) =>

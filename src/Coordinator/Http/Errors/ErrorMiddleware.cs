@@ -1,3 +1,4 @@
+using Grok1Cluster.Coordinator.Logging;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 
@@ -6,7 +7,7 @@ namespace Grok1Cluster.Coordinator.Http.Errors;
 /// <summary>Answers what routes throw, and what no route answers, with OpenAI's error body.</summary>
 internal static class ErrorMiddleware
 {
-    public static void UseApiErrors(this IApplicationBuilder application) => application.Use(async (context, next) =>
+    public static void UseApiErrors(this IApplicationBuilder application, CoordinatorLog log) => application.Use(async (context, next) =>
     {
         try
         {
@@ -23,7 +24,11 @@ internal static class ErrorMiddleware
         }
         catch (Exception e) when (!context.Response.HasStarted)
         {
-            await ApiError.WriteAsync(context, ApiError.Of(e));
+            var error = ApiError.Of(e);
+            // A fault of ours: the client gets its message, and whoever mends it needs to know where it was.
+            if (error.Status == StatusCodes.Status500InternalServerError)
+                log.RequestFailed(context.TraceIdentifier, e);
+            await ApiError.WriteAsync(context, error);
         }
     });
 
