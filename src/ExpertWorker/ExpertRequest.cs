@@ -88,7 +88,7 @@ public sealed class ExpertRequest : IWireFrame
         Frame.Activations.CopyTo(new Span<byte>(target.Values, Frame.Activations.Length));
         Frame.Scales.CopyTo(new Span<byte>(target.Scales, Frame.Scales.Length));
         for (var row = 0; row < rows; row++)
-            target.UpdateSums(row);
+            target.Complete(row);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -190,7 +190,7 @@ internal sealed unsafe class CudaResidualStream : IResidualStream
         {
             Copy((byte*)(_exchange.Host + (nint)_scalesAt), (byte*)input.Scales, (long)_rows * axis.Store.BlockCount * sizeof(float));
             for (var row = 0; row < _rows; row++)
-                input.UpdateSums(row);
+                input.Complete(row);
         }
         var count = _rows * _layers.Config.ExpertsPerToken;
         _exchange.At<int>(_expertsAt, count).CopyTo(experts);
