@@ -92,5 +92,6 @@ public sealed unsafe class LocalArbiter(ModelStore store, ComputePool pool)
         frame.Scales.CopyTo(new Span<byte>(input.Scales, frame.Scales.Length));
         for (var row = 0; row < frame.Tokens; row++)
             input.Complete(row);
+        input.AddOutliers(MemoryMarshal.Cast<byte, RowOutlier>(frame.Outliers));
     }
 }

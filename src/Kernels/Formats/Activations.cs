@@ -153,16 +153,33 @@ public sealed unsafe class Activations : IDisposable
             target[b] = ActivationQuantizer.Sum(source + blocks[b].PaddedStart, blocks[b].PaddedLength);
     }
 
-    /// <summary>Adds an outlier to a row from elsewhere, after <see cref="Complete"/> and by ascending position.</summary>
+    /// <summary>The outliers of a row, by position, as those of another row.</summary>
     /// <param name="row">Below <see cref="Rows"/>.</param>
-    /// <param name="outlier">Whose value is 0 in <see cref="Values"/>.</param>
-    /// <exception cref="ArgumentException">Its block has too many.</exception>
-    public void AddOutlier(int row, Outlier outlier)
+    /// <param name="asRow">The row that they are given.</param>
+    /// <param name="target">[<see cref="CountOutliers"/>], overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void CopyOutliers(int row, int asRow, Span<RowOutlier> target)
     {
-        var at = (long)row * Axis.BlockCount + Axis.BlockOfPosition(outlier.Position);
-        if (OutlierCounts[at] == ActivationQuantizer.MaxOutliers)
-            throw new ArgumentException($"more than {ActivationQuantizer.MaxOutliers} outliers in the block of position {outlier.Position}", nameof(outlier));
-        Outliers[at * ActivationQuantizer.MaxOutliers + OutlierCounts[at]++] = outlier;
+        var count = 0;
+        for (var b = NextOutliers(row, 0, Axis.BlockCount); b < Axis.BlockCount; b = NextOutliers(row, b + 1, Axis.BlockCount))
+            foreach (var outlier in OutliersOf(row, b))
+                target[count++] = new RowOutlier(asRow, outlier.Position, outlier.Value);
+    }
+
+    /// <summary>Adds outliers to rows from elsewhere, after <see cref="Complete"/>.</summary>
+    /// <param name="outliers">By position within a row; where they are, <see cref="Values"/> is 0.</param>
+    /// <exception cref="ArgumentException">A block has too many, or a row or position is out of range.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void AddOutliers(ReadOnlySpan<RowOutlier> outliers)
+    {
+        foreach (var outlier in outliers)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)outlier.Row, (uint)Rows);
+            var at = (long)outlier.Row * Axis.BlockCount + Axis.BlockOfPosition(outlier.Position);
+            if (OutlierCounts[at] == ActivationQuantizer.MaxOutliers)
+                throw new ArgumentException($"row {outlier.Row} has more than {ActivationQuantizer.MaxOutliers} outliers in the block of position {outlier.Position}", nameof(outliers));
+            Outliers[at * ActivationQuantizer.MaxOutliers + OutlierCounts[at]++] = new Outlier(outlier.Position, outlier.Value);
+        }
     }
 
     public void Dispose() => Free();

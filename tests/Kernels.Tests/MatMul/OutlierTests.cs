@@ -143,8 +143,12 @@ public unsafe class OutlierTests
                     return;
                 y -= (Panels - 1) * PanelLayout.Columns;
                 var (first, rest) = Cut(fixture.Matrix.Panel(0), cut);
-                foreach (var part in (PanelOperands[])[first, rest])
-                    PanelProduct.AccumulateStrip(WeightFormat.Int8, part, Panels, x, r, count, y, stride, PanelLayout.Columns);
+                for (var panel = 0; panel < Panels; panel++)
+                {
+                    var (before, after) = Cut(fixture.Matrix.Panel(panel), cut);
+                    PanelProduct.Accumulate(WeightFormat.Int8, before, x, r, count, y + panel * PanelLayout.Columns, stride);
+                    PanelProduct.Accumulate(WeightFormat.Int8, after, x, r, count, y + panel * PanelLayout.Columns, stride);
+                }
                 foreach (var part in (PanelOperands[])[first, rest])
                     PanelProduct.AddOutliers(WeightFormat.Int8, part, Panels, x, r, count, y, stride, PanelLayout.Columns);
             }, rows);
@@ -158,31 +162,29 @@ public unsafe class OutlierTests
         using var axis = new ReductionAxis(1000, 8, 128);
         using var found = new Activations(axis, ActivationFormat.Int8Blocks);
         using var copy = new Activations(axis, ActivationFormat.Int8Blocks);
-        found.Resize(1);
-        copy.Resize(1);
-        found.Set(0, Kinds[1].Make(1000, 3));
-        copy.Set(0, Kinds[2].Make(1000, 4));
-        copy.Complete(0);
-        Assert.Equal(0, copy.CountOutliers(0));
-        Assert.True(found.CountOutliers(0) > 5);
+        found.Resize(2);
+        copy.Resize(4);
+        found.Set(1, Kinds[1].Make(1000, 3));
+        copy.Set(3, Kinds[2].Make(1000, 4));
+        copy.Complete(3);
+        Assert.Equal(0, copy.CountOutliers(3));
+        var moved = new RowOutlier[found.CountOutliers(1)];
+        Assert.True(moved.Length > 5);
+        found.CopyOutliers(1, 3, moved);
+        copy.AddOutliers(moved);
         for (var b = 0; b < axis.BlockCount; b++)
-            foreach (var outlier in found.OutliersOf(0, b))
-                copy.AddOutlier(0, outlier);
-        for (var b = 0; b < axis.BlockCount; b++)
-            Assert.Equal(found.OutliersOf(0, b).ToArray(), copy.OutliersOf(0, b).ToArray());
-        Assert.Throws<ArgumentException>(() =>
-        {
-            for (var i = 0; i < 4; i++)
-                copy.AddOutlier(0, new Outlier(999, 1));
-        });
-        Assert.Throws<ArgumentOutOfRangeException>(() => copy.AddOutlier(0, new Outlier(axis.PaddedLength, 1)));
+            Assert.Equal(found.OutliersOf(1, b).ToArray(), copy.OutliersOf(3, b).ToArray());
+        var inOneBlock = Enumerable.Repeat(new RowOutlier(0, 999, 1), 4).ToArray();
+        Assert.Throws<ArgumentException>(() => copy.AddOutliers(inOneBlock));
+        Assert.Throws<ArgumentOutOfRangeException>(() => copy.AddOutliers([new RowOutlier(0, axis.PaddedLength, 1)]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => copy.AddOutliers([new RowOutlier(4, 0, 1)]));
     }
 
     [Fact]
     public void Outliers_and_weights_whose_blocks_cannot_have_any_are_refused()
     {
         using var fixture = new ProductFixture(WeightFormat.Int4, ActivationFormat.Int8Blocks, 64, 0, null, 32, 1);
-        fixture.X.AddOutlier(0, new Outlier(3, 1));
+        fixture.X.AddOutliers([new RowOutlier(0, 3, 1)]);
         var error = Assert.Throws<ArgumentException>(() => fixture.Run((in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) =>
             PanelProduct.AddOutliers(WeightFormat.Int4, w, 1, x, rows, count, y, stride, 0), [0]));
         Assert.Contains("Int4", error.Message);
