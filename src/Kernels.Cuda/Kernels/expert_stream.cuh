@@ -5,7 +5,7 @@
 // blocks there is one fma, ascending: y = fma(float(dot), x_scale * weight_scale, y), as on the CPU. So a row has the same
 // bits whatever the other rows, and those of the CPU's kernels.
 #pragma once
-#include "expert_layout.cuh"
+#include "outliers.cuh"
 #include "tensor_core.cuh"
 
 template <int FORMAT, int GROUPS, int STREAMS, int STAGES>
@@ -27,7 +27,7 @@ struct StreamProduct
     int panel;                 // added as panel * panel_bytes
     int half;
     const s8* values;
-    const float* scales;
+    const float* scales;       // factors of rows
     int value_rows[GROUPS];    // element offset of the row of token 8 * group + lane / 4
     int scale_rows[GROUPS][2]; // element offset of the rows of tokens 8 * group + 2 * (lane % 4) and the one after
     float y[STREAMS][GROUPS][4];
@@ -127,6 +127,27 @@ struct StreamProduct
         }
         copy_wait<0>();
         (void)lane;
+    }
+
+    // Adds what outliers of the tokens contribute over blocks [first, end), after all of run.
+    template <class RowOf>
+    __device__ __forceinline__ void add_outliers(int block_count, int first, int end, int tokens, RowOf row_of)
+    {
+        if (FORMAT != FORMAT_INT8)
+            return;
+        const int lane = threadIdx.x % WARP;
+        each_outlier(scales, block_count, first, end, tokens, row_of, [&](int token, int index, const Outlier& outlier) {
+            const StreamBlock block = blocks[index];
+#pragma unroll
+            for (int s = 0; s < STREAMS; s++)
+#pragma unroll
+                for (int group = 0; group < GROUPS; group++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        if (token == 8 * group + lane % 4 * 2 + i % 2)
+                            y[s][group][i] = add_outlier(
+                                y[s][group][i], panels[s] + block.base + (i64)panel * block.panel_bytes, block, outlier, half * HALF_COLUMNS + lane / 4 + i / 2 * 8);
+        });
     }
 
 private:

@@ -3,7 +3,7 @@
 //
 // A thread block takes 4 panels and 64 tokens; each of its 8 warps one panel (32 columns) and 32 of the tokens.
 #pragma once
-#include "expert_layout.cuh"
+#include "outliers.cuh"
 #include "tensor_core.cuh"
 
 #define WARPS 8
@@ -50,7 +50,7 @@ struct PrefillProduct
     const u8* panel_start; // of the panel that this thread copies: start that the blocks' bases are from
     int panel_number;      // times panel_bytes
     const s8* values;
-    const float* scales;
+    const float* scales; // factors of rows
     int value_stride, scale_stride, tokens;
     RowOf row_of;
     float y[2][GROUPS][4]; // of this warp: halves of the panel, groups of 8 tokens
@@ -150,6 +150,26 @@ struct PrefillProduct
         }
         copy_wait<0>();
         __syncthreads();
+    }
+
+    // Adds what outliers of this warp's tokens contribute to its panel, which lies at `panels` + number * panel_bytes, after all of run.
+    __device__ __forceinline__ void add_outliers(const u8* panels, int number, int block_count, int first, int end)
+    {
+        if (FORMAT != FORMAT_INT8)
+            return;
+        const int lane = threadIdx.x % WARP, first_token = threadIdx.x / WARP / PANELS * WARP_TOKENS;
+        each_outlier(scales, block_count, first, end, min(WARP_TOKENS, tokens - first_token), [&](int i) { return row_of(first_token + i); }, [&](int token, int index, const Outlier& outlier) {
+            const StreamBlock block = blocks[index];
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+#pragma unroll
+                for (int group = 0; group < GROUPS; group++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        if (token == 8 * group + lane % 4 * 2 + i % 2)
+                            y[half][group][i] = add_outlier(
+                                y[half][group][i], panels + block.base + (i64)number * block.panel_bytes, block, outlier, half * HALF_COLUMNS + lane / 4 + i / 2 * 8);
+        });
     }
 
 private:
