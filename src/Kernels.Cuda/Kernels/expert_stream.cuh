@@ -135,19 +135,17 @@ struct StreamProduct
     {
         if (FORMAT != FORMAT_INT8)
             return;
-        const int lane = threadIdx.x % WARP;
-        each_outlier(scales, block_count, first, end, tokens, row_of, [&](int token, int index, const Outlier& outlier) {
-            const StreamBlock block = blocks[index];
-#pragma unroll
-            for (int s = 0; s < STREAMS; s++)
-#pragma unroll
-                for (int group = 0; group < GROUPS; group++)
-#pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        if (token == 8 * group + lane % 4 * 2 + i % 2)
-                            y[s][group][i] = add_outlier(
-                                y[s][group][i], panels[s] + block.base + (i64)panel * block.panel_bytes, block, outlier, half * HALF_COLUMNS + lane / 4 + i / 2 * 8);
-        });
+        auto scan = scan_outliers(scales, block_count, first, end, tokens, row_of);
+#pragma unroll 1
+        while (scan.next())
+        {
+            const StreamBlock block = blocks[scan.index];
+            const i64 at = block.base + (i64)panel * block.panel_bytes;
+            const int column = half * HALF_COLUMNS + threadIdx.x % WARP / 4;
+            add_outlier(y[0], scan.token, panels[0] + at, block, scan.outlier, column);
+            if (STREAMS == 2)
+                add_outlier(y[STREAMS - 1], scan.token, panels[STREAMS - 1] + at, block, scan.outlier, column);
+        }
     }
 
 private:

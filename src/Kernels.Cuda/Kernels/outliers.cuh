@@ -100,44 +100,88 @@ __device__ __forceinline__ u32 warp_or(u32 bits)
     return bits;
 }
 
-// Calls add(token, block's index, outlier) for the outliers of blocks [first, end) of up to 32 tokens, ascending in each token. All lanes
-// take part. Without outliers it costs one coalesced look at the counts.
-template <class RowOf, class Add>
-__device__ __forceinline__ void each_outlier(const float* factors, int blocks, int first, int end, int tokens, RowOf row_of, Add add)
+// Goes through the outliers of blocks [first, end) of up to 32 tokens, ascending in each token. All lanes of a warp go together. Without
+// outliers it costs one coalesced look at the counts.
+template <class RowOf>
+struct OutlierScan
 {
-    const int lane = threadIdx.x % WARP;
-    const int stride = factor_stride(blocks);
-    const int first_word = first / COUNTS_OF_WORD, words = (end + COUNTS_OF_WORD - 1) / COUNTS_OF_WORD - first_word;
-    u32 concerned = 0;
-#pragma unroll 8
-    for (int i = lane; i < tokens * words; i += WARP)
-        if (((const u32*)outlier_counts(factors + (i64)row_of(i / words) * stride, blocks))[first_word + i % words] != 0)
-            concerned |= 1u << i / words;
-    concerned = warp_or(concerned);
-    if (concerned == 0)
-        return;
-#pragma unroll 1
-    for (int token = 0; token < tokens; token++)
+    const float* factors;
+    int blocks, first, end;
+    RowOf row_of;
+    u32 concerned; // tokens to come
+    int token, index, number, count;
+    Outlier outlier;
+
+    __device__ __forceinline__ OutlierScan(const float* of, int block_count, int first_block, int end_block, int tokens, RowOf rows)
+        : factors(of), blocks(block_count), first(first_block), end(end_block), row_of(rows), concerned(0), token(-1), index(end_block), number(0), count(0)
     {
-        if ((concerned >> token & 1u) == 0)
-            continue;
-        const float* row = factors + (i64)row_of(token) * stride;
-        const u8* counts = outlier_counts(row, blocks);
-#pragma unroll 1
-        for (int index = first; index < end; index++)
-        {
-            const int count = counts[index];
-#pragma unroll 1
-            for (int i = 0; i < count; i++)
-                add(token, index, outliers_of((float*)row, blocks, index)[i]);
-        }
+        const int first_word = first / COUNTS_OF_WORD, words = (end + COUNTS_OF_WORD - 1) / COUNTS_OF_WORD - first_word;
+#pragma unroll 8
+        for (int i = threadIdx.x % WARP; i < tokens * words; i += WARP)
+            if (((const u32*)outlier_counts(row(i / words), blocks))[first_word + i % words] != 0)
+                concerned |= 1u << i / words;
+        concerned = warp_or(concerned);
     }
+
+    // Moves to the next one: token, index (of the block) and outlier.
+    __device__ __forceinline__ bool next()
+    {
+        while (number == count)
+        {
+            if (++index >= end)
+            {
+                if (concerned == 0)
+                    return false;
+                do
+                    token++;
+                while ((concerned >> token & 1u) == 0);
+                concerned &= ~(1u << token);
+                index = first;
+            }
+            number = 0;
+            count = outlier_counts(row(token), blocks)[index];
+        }
+        outlier = outliers_of((float*)row(token), blocks, index)[number++];
+        return true;
+    }
+
+private:
+    __device__ __forceinline__ const float* row(int i) const { return factors + (i64)row_of(i) * factor_stride(blocks); }
+};
+
+template <class RowOf>
+__device__ __forceinline__ OutlierScan<RowOf> scan_outliers(const float* factors, int blocks, int first, int end, int tokens, RowOf row_of)
+{
+    return OutlierScan<RowOf>(factors, blocks, first, end, tokens, row_of);
 }
 
-// y plus what an outlier adds to a column of a panel: of int8 weights, since shorter blocks have none.
-__device__ __forceinline__ float add_outlier(float y, const u8* panel, const StreamBlock& block, const Outlier& outlier, int column)
+// What an outlier meets in a column of a panel of int8 weights (shorter blocks, as int4 has them, have no outliers): the weight, and its scale
+// times the outlier. y = fma(weight, scale, y).
+struct OutlierTerm
 {
-    const u8* tile = panel + block.weights + outlier.k / TILE_ROWS * TileLayout<FORMAT_INT8>::BYTES;
-    const float weight = __int2float_rn(weight_at<FORMAT_INT8>(tile, outlier.k % TILE_ROWS, column));
-    return fma_(weight, outlier.value * scale_at(panel + block.scales, column), y);
+    float weight, scale;
+
+    __device__ __forceinline__ OutlierTerm(const u8* panel, const StreamBlock& block, const Outlier& outlier, int column)
+    {
+        const u8* tile = panel + block.weights + outlier.k / TILE_ROWS * TileLayout<FORMAT_INT8>::BYTES;
+        weight = __int2float_rn(weight_at<FORMAT_INT8>(tile, outlier.k % TILE_ROWS, column));
+        scale = outlier.value * scale_at(panel + block.scales, column);
+    }
+};
+
+// Adds an outlier to sums of a product of tensor cores: of 8 tokens a group and columns column and column + 8 of a panel. Only lanes that have
+// its token take it.
+template <int GROUPS>
+__device__ __forceinline__ void add_outlier(float (&y)[GROUPS][4], int token, const u8* panel, const StreamBlock& block, const Outlier& outlier, int column)
+{
+    const int first_token = threadIdx.x % 4 * 2;
+    const OutlierTerm low(panel, block, outlier, column), high(panel, block, outlier, column + 8);
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            const float sum = fma_(i < 2 ? low.weight : high.weight, i < 2 ? low.scale : high.scale, y[group][i]);
+            y[group][i] = token == 8 * group + first_token + i % 2 ? sum : y[group][i];
+        }
 }

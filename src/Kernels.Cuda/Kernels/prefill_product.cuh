@@ -157,19 +157,18 @@ struct PrefillProduct
     {
         if (FORMAT != FORMAT_INT8)
             return;
-        const int lane = threadIdx.x % WARP, first_token = threadIdx.x / WARP / PANELS * WARP_TOKENS;
-        each_outlier(scales, block_count, first, end, min(WARP_TOKENS, tokens - first_token), [&](int i) { return row_of(first_token + i); }, [&](int token, int index, const Outlier& outlier) {
-            const StreamBlock block = blocks[index];
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-#pragma unroll
-                for (int group = 0; group < GROUPS; group++)
-#pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        if (token == 8 * group + lane % 4 * 2 + i % 2)
-                            y[half][group][i] = add_outlier(
-                                y[half][group][i], panels + block.base + (i64)number * block.panel_bytes, block, outlier, half * HALF_COLUMNS + lane / 4 + i / 2 * 8);
-        });
+        const int first_token = threadIdx.x / WARP / PANELS * WARP_TOKENS;
+        const RowOf of = row_of;
+        auto scan = scan_outliers(scales, block_count, first, end, min(WARP_TOKENS, tokens - first_token), [=](int i) { return of(first_token + i); });
+#pragma unroll 1
+        while (scan.next())
+        {
+            const StreamBlock block = blocks[scan.index];
+            const u8* panel = panels + block.base + (i64)number * block.panel_bytes;
+            const int column = threadIdx.x % WARP / 4;
+            add_outlier(y[0], scan.token, panel, block, scan.outlier, column);
+            add_outlier(y[1], scan.token, panel, block, scan.outlier, HALF_COLUMNS + column);
+        }
     }
 
 private:
