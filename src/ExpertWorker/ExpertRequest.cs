@@ -88,7 +88,8 @@ public sealed class ExpertRequest : IWireFrame
         Frame.Activations.CopyTo(new Span<byte>(target.Values, Frame.Activations.Length));
         Frame.Scales.CopyTo(new Span<byte>(target.Scales, Frame.Scales.Length));
         for (var row = 0; row < rows; row++)
-            target.UpdateSums(row);
+            target.Complete(row);
+        target.AddOutliers(MemoryMarshal.Cast<byte, RowOutlier>(Frame.Outliers));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -125,6 +126,8 @@ public sealed class ExpertRequest : IWireFrame
             return misfit;
         if (Crc32C.Compute(call.Payload) != call.Checksum)
             return new CallRefusal(CallFailure.Types.Reason.Corrupt, "the payload does not have its checksum");
+        if (OutlierCheck.FindFault(call, axis, model.ExpertLayout.Format) is { } wrong)
+            return Invalid(wrong);
         return AreSound(call, config.ExpertCount) ? null : Invalid("a value is not finite, an int8 is -128, a scale is negative, or an expert is out of range");
     }
 

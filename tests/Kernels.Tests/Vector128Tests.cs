@@ -50,6 +50,6 @@ public class Vector128Tests
             return; // Says something only of that process.
         Assert.False(Avx.IsSupported);
         Assert.Equal(4, Vector<float>.Count);
-        Assert.Equal("vector128", CpuFeatures.KernelId);
+        Assert.Equal("vector128", CpuFeatures.InstructionSet);
     }
 }

@@ -13,7 +13,7 @@ public sealed class CallFrame : IWireFrame
     // Fields of ProcessRequest, ExpertCall, Bundle, BundleTile and CancelCall.
     private const int Call = 1, CancelField = 2;
     private const int IdField = 1, LayerField = 2, TimeoutField = 3, WeightsField = 4, BundlesField = 5, TokensField = 6, ActivationFormatField = 7;
-    private const int ActivationsField = 8, ScalesField = 9, ExpertsField = 10, GatesField = 11, ResultFormatField = 12, ChecksumField = 13, PriorityField = 14;
+    private const int ActivationsField = 8, ScalesField = 9, ExpertsField = 10, GatesField = 11, ResultFormatField = 12, ChecksumField = 13, PriorityField = 14, OutliersField = 15;
     private const int TilesField = 1, ExpertField = 1, StartField = 2, EndField = 3;
 
     /// <summary>Tag and length of a field of bytes at most.</summary>
@@ -22,7 +22,7 @@ public sealed class CallFrame : IWireFrame
     private readonly List<TileRange> _tiles = [];
     private readonly List<int> _bundleEnds = [];
     private byte[] _payload = [];
-    private int _scales, _experts, _gates, _end;
+    private int _scales, _experts, _gates, _outliers, _end;
 
     /// <summary>Whether this is a cancel, which has nothing but an id.</summary>
     public bool IsCancel { get; set; }
@@ -61,9 +61,11 @@ public sealed class CallFrame : IWireFrame
 
     public Span<byte> Experts => _payload.AsSpan(_experts, _gates - _experts);
 
-    public Span<byte> Gates => _payload.AsSpan(_gates, _end - _gates);
+    public Span<byte> Gates => _payload.AsSpan(_gates, _outliers - _gates);
 
-    /// <summary>Activations, scales, experts and gates, one after the other: what the checksum covers.</summary>
+    public Span<byte> Outliers => _payload.AsSpan(_outliers, _end - _outliers);
+
+    /// <summary>Activations, scales, experts, gates and outliers, one after the other: what the checksum covers.</summary>
     public ReadOnlySpan<byte> Payload => _payload.AsSpan(0, _end);
 
     /// <summary>Tiles of a bundle of a frame that was read.</summary>
@@ -74,15 +76,19 @@ public sealed class CallFrame : IWireFrame
     }
 
     /// <summary>Makes room for a payload whose parts have these lengths; what they hold is undefined.</summary>
-    public void Resize(int activations, int scales, int experts, int gates)
+    public void Resize(int activations, int scales, int experts, int gates, int outliers)
     {
         _scales = activations;
         _experts = checked(_scales + scales);
         _gates = checked(_experts + experts);
-        _end = checked(_gates + gates);
+        _outliers = checked(_gates + gates);
+        _end = checked(_outliers + outliers);
         if (_payload.Length < _end)
             _payload = GC.AllocateUninitializedArray<byte>(checked(_end + _end / 2));
     }
+
+    /// <summary>Leaves the outliers out; the other parts stay.</summary>
+    public void DropOutliers() => _end = _outliers;
 
     public int Measure()
     {
@@ -118,6 +124,7 @@ public sealed class CallFrame : IWireFrame
         last.Fixed32(ChecksumField, Checksum);
         last.Number(PriorityField, (ulong)Priority);
         buffers.Advance(last.Length);
+        Append(buffers, OutliersField, Outliers);
     }
 
     public void ReadFrom(ReadOnlySpan<byte> message)
@@ -147,7 +154,7 @@ public sealed class CallFrame : IWireFrame
         (ActivationFormat, ResultFormat, Priority, Bundles) = (TensorFormat.Unspecified, TensorFormat.Unspecified, Priority.Bulk, null);
         _tiles.Clear();
         _bundleEnds.Clear();
-        ReadOnlySpan<byte> activations = default, scales = default, experts = default, gates = default;
+        ReadOnlySpan<byte> activations = default, scales = default, experts = default, gates = default, outliers = default;
         var reader = new ProtobufReader(body);
         for (int field; (field = reader.NextField()) != 0;)
             switch (IsCancel && field != IdField ? 0 : field)
@@ -166,13 +173,15 @@ public sealed class CallFrame : IWireFrame
                 case ResultFormatField: ResultFormat = (TensorFormat)reader.ReadUInt32(); break;
                 case ChecksumField: Checksum = reader.ReadFixed32(); break;
                 case PriorityField: Priority = (Priority)reader.ReadUInt32(); break;
+                case OutliersField: outliers = reader.ReadBytes(); break;
                 default: reader.Skip(); break;
             }
-        Resize(activations.Length, scales.Length, experts.Length, gates.Length);
+        Resize(activations.Length, scales.Length, experts.Length, gates.Length, outliers.Length);
         activations.CopyTo(Activations);
         scales.CopyTo(Scales);
         experts.CopyTo(Experts);
         gates.CopyTo(Gates);
+        outliers.CopyTo(Outliers);
     }
 
     private void ReadBundle(ReadOnlySpan<byte> bundle)
@@ -210,7 +219,7 @@ public sealed class CallFrame : IWireFrame
             + (Bundles?.Bytes.Length ?? 0) + ProtobufWriter.NumberSize(TokensField, Tokens) + ProtobufWriter.NumberSize(ActivationFormatField, (ulong)ActivationFormat)
             + PartSize(ActivationsField, Activations) + PartSize(ScalesField, Scales) + PartSize(ExpertsField, Experts) + PartSize(GatesField, Gates)
             + ProtobufWriter.NumberSize(ResultFormatField, (ulong)ResultFormat) + ProtobufWriter.Fixed32Size(ChecksumField, Checksum)
-            + ProtobufWriter.NumberSize(PriorityField, (ulong)Priority);
+            + ProtobufWriter.NumberSize(PriorityField, (ulong)Priority) + PartSize(OutliersField, Outliers);
     }
 
     private static int PartSize(int field, ReadOnlySpan<byte> part) => part.IsEmpty ? 0 : ProtobufWriter.BytesSize(field, part.Length);

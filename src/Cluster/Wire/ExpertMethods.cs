@@ -11,9 +11,13 @@ public static class ExpertMethods
     public const string Service = "grok1.expert.v1.ExpertService";
 
     /// <summary>
-    /// Version of the protocol between coordinators and workers: 1 had calls alone, 2 has control and transfer of weights too.
+    /// Version of the protocol between coordinators and workers: 1 had calls alone, 2 has control and transfer of weights too, 3 outliers of
+    /// activations in calls.
     /// </summary>
-    public const uint Protocol = 2;
+    public const uint Protocol = 3;
+
+    /// <summary>The first version whose workers understand outliers. Those before would pass them over.</summary>
+    public const uint FirstWithOutliers = 3;
 
     /// <summary>Whether a worker of a protocol can be used: one version before or after this one at most.</summary>
     /// <param name="protocol">As it says itself; 0, which the first version said, is 1.</param>

@@ -91,6 +91,7 @@ public sealed unsafe class LocalArbiter(ModelStore store, ComputePool pool)
         frame.Activations.CopyTo(new Span<byte>(input.Values, frame.Activations.Length));
         frame.Scales.CopyTo(new Span<byte>(input.Scales, frame.Scales.Length));
         for (var row = 0; row < frame.Tokens; row++)
-            input.UpdateSums(row);
+            input.Complete(row);
+        input.AddOutliers(MemoryMarshal.Cast<byte, RowOutlier>(frame.Outliers));
     }
 }

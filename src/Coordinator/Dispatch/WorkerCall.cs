@@ -75,9 +75,14 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
         var exact = input.Format == ActivationFormat.Float32;
         var activationBytes = input.Axis.PaddedLength * (exact ? sizeof(float) : sizeof(sbyte));
         var scaleBytes = exact ? 0 : input.Axis.BlockCount * sizeof(float);
-        Frame.Resize(_count * activationBytes, _count * scaleBytes, _count * k, _count * k * sizeof(float));
+        var outliers = 0;
+        for (var i = 0; i < _count; i++)
+            outliers += input.CountOutliers(_rows[i]);
+        Frame.Resize(_count * activationBytes, _count * scaleBytes, _count * k, _count * k * sizeof(float), outliers * sizeof(RowOutlier));
         Gather(exact ? (byte*)input.Floats : (byte*)input.Values, activationBytes, Frame.Activations);
         Gather((byte*)input.Scales, scaleBytes, Frame.Scales);
+        if (outliers > 0)
+            GatherOutliers(input);
         var experts = Frame.Experts;
         var gates = MemoryMarshal.Cast<byte, float>(Frame.Gates);
         for (var i = 0; i < _count; i++)
@@ -101,6 +106,8 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
 
     public void Send(WorkerConnection worker)
     {
+        if (worker.Description.Protocol < ExpertMethods.FirstWithOutliers && !Frame.Outliers.IsEmpty)
+            OutlierFold.Apply(Frame, flight.Batch.Input.Axis);
         (Worker, _started, _sent) = (worker, Stopwatch.GetTimestamp(), 0);
         worker.Send(this);
         _sent = Stopwatch.GetTimestamp();
@@ -191,5 +198,15 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     {
         for (var i = 0; i < _count && rowBytes > 0; i++)
             new ReadOnlySpan<byte>(source + (long)_rows[i] * rowBytes, rowBytes).CopyTo(target[(i * rowBytes)..]);
+    }
+
+    private void GatherOutliers(Activations input)
+    {
+        var target = MemoryMarshal.Cast<byte, RowOutlier>(Frame.Outliers);
+        for (var i = 0; i < _count; i++)
+        {
+            input.CopyOutliers(_rows[i], i, target);
+            target = target[input.CountOutliers(_rows[i])..];
+        }
     }
 }

@@ -12,7 +12,7 @@ public sealed unsafe class CudaDevice : IKernelDevice
     private CudaDevice(CudaDeviceInfo info, CudaContext context, KernelCompiler compiler)
     {
         (Info, _context, _compiler) = (info, context, compiler);
-        KernelId = $"cuda-sm{info.Architecture}";
+        KernelId = $"cuda-sm{info.Architecture}/{CpuFeatures.KernelVersion}";
     }
 
     public CudaDeviceInfo Info { get; }

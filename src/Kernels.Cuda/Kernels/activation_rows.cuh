@@ -1,7 +1,7 @@
 // Rows of float32 as the left side of a product: int8 blocks ("fast") or float32 ("exact"), every activation block padded to
 // tiles of 32. The operations of the CPU's RmsNorm and ActivationQuantizer in their order.
 #pragma once
-#include "expert_layout.cuh"
+#include "outliers.cuh"
 
 struct ActivationRows
 {
@@ -10,7 +10,7 @@ struct ActivationRows
     const float* norm;         // [columns] weights of the norm; unused without one
     const StreamBlock* blocks; // [block_count]
     s8* values;                // [rows, stride]; fast
-    float* scales;             // [rows, block_count]; fast
+    float* scales;             // [rows]: factors (outliers.cuh) of block_count blocks; fast
     float* floats;             // [rows, stride]; exact
     int x_stride;
     int columns; // of x
@@ -42,7 +42,6 @@ __device__ __forceinline__ void write_row(const ActivationRows& p, int row)
         const StreamBlock block = p.blocks[index];
         const i64 at = (i64)row * p.stride + block.tile * TILE_ROWS;
         float v[4];
-        float largest = 0.0f;
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
@@ -50,7 +49,6 @@ __device__ __forceinline__ void write_row(const ActivationRows& p, int row)
             v[i] = 0.0f;
             if (k < block.length)
                 v[i] = NORM ? x[block.start + k] * factor * p.norm[block.start + k] : x[block.start + k];
-            largest = fmaxf(largest, fabsf(v[i]));
         }
         if (EXACT)
         {
@@ -60,13 +58,6 @@ __device__ __forceinline__ void write_row(const ActivationRows& p, int row)
                     p.floats[at + i * WARP + lane] = v[i];
             continue;
         }
-        largest = warp_max(largest);
-        const float inverse = largest < 1e-30f ? 0.0f : __fdiv_rn(127.0f, largest);
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            if (i < block.tiles)
-                p.values[at + i * WARP + lane] = (s8)__float2int_rn(v[i] * inverse);
-        if (lane == 0)
-            p.scales[(i64)row * p.block_count + index] = __fdiv_rn(largest, 127.0f);
+        quantise_block(v, block, index, p.values + at, p.scales + (i64)row * factor_stride(p.block_count), p.block_count);
     }
 }

@@ -8,7 +8,7 @@ struct DenseProduct
     const StreamBlock* blocks; // [block_count] of the axis that is summed over
     const u8* weights;         // panel 0
     const s8* values;          // [rows, stride]; fast
-    const float* scales;       // [rows, block_count]; fast
+    const float* scales;       // [rows]: factors (outliers.cuh) of block_count blocks; fast
     const float* floats;       // [rows, stride]; exact
     float* y;                  // [rows, columns]
     int block_count;

@@ -14,9 +14,10 @@ GROK1_KERNEL(dense_prefill, DenseProduct, THREADS)
     product.values = p.values;
     product.scales = p.scales;
     product.value_stride = p.stride;
-    product.scale_stride = p.block_count;
+    product.scale_stride = factor_stride(p.block_count);
     product.tokens = min(TOKENS, p.rows - first);
     product.run(GROK1_SHARED, 0, p.block_count);
+    product.add_outliers(p.weights, min((int)(blockIdx.y * PANELS + threadIdx.x / WARP % PANELS), panels - 1), p.block_count, 0, p.block_count);
 
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const int first_column = (blockIdx.y * PANELS + warp % PANELS) * PANEL_COLUMNS, first_row = warp / PANELS * WARP_TOKENS;

@@ -20,8 +20,10 @@ __device__ __forceinline__ void dense_stream(const DenseProduct& p)
     product.half = unit % 2;
     product.values = p.values;
     product.scales = p.scales;
-    product.set_rows(p.rows, p.stride, p.block_count, [&](int row) { return row; });
+    const auto row_of = [&](int row) { return row; };
+    product.set_rows(p.rows, p.stride, factor_stride(p.block_count), row_of);
     product.run(GROK1_SHARED + threadIdx.x / WARP * Product::WARP_BYTES, 0, p.block_count);
+    product.add_outliers(p.block_count, 0, p.block_count, p.rows, row_of);
 
 #pragma unroll
     for (int group = 0; group < GROUPS; group++)

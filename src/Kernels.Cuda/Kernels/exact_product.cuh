@@ -5,25 +5,6 @@
 
 #define TOKENS 8
 
-template <int FORMAT>
-__device__ __forceinline__ int weight_at(const u8* tile, int k, int column)
-{
-    typedef TileLayout<FORMAT> Tile;
-    const int lane = column % 8 * 4 + k / 8;
-    const u8* at = tile + column / HALF_COLUMNS * Tile::HALF_BYTES + lane * Tile::LANE_BYTES;
-    const int upper = column % HALF_COLUMNS / 8;
-    if (FORMAT == FORMAT_INT8)
-        return (s8)at[(k % 8 / 4 * 2 + upper) * 4 + k % 4];
-    const int both = at[upper * 4 + k % 4];
-    return (s8)(k % 8 < 4 ? both << 4 : both & 0xf0) >> 4;
-}
-
-// The weight scale of a column in a row of scales.
-__device__ __forceinline__ float scale_at(const u8* scales, int column)
-{
-    return bf16_widen(((const u16*)scales)[column / HALF_COLUMNS * HALF_COLUMNS + column % 8 * 2 + column % HALF_COLUMNS / 8]);
-}
-
 // y[token] += x[token] W[:, panel] over blocks [first, end) for up to TOKENS rows.
 template <int FORMAT, class RowOf>
 __device__ __forceinline__ void exact_product(

@@ -22,8 +22,11 @@ __device__ __forceinline__ void expert_down(const ExpertCall& p)
     product.half = unit % 2;
     product.values = p.hidden_values;
     product.scales = p.hidden_scales;
-    product.set_rows(item.pairs, p.shape.hidden_stride, p.shape.hidden_block_count, [&](int token) { return item.first_pair + token; });
+    const int blocks = p.shape.hidden_block_count;
+    const auto row_of = [&](int token) { return item.first_pair + token; };
+    product.set_rows(item.pairs, p.shape.hidden_stride, factor_stride(blocks), row_of);
     product.run(GROK1_SHARED + threadIdx.x / WARP * Product::WARP_BYTES, item.first_hidden, item.end_hidden);
+    product.add_outliers(blocks, item.first_hidden, item.end_hidden, item.pairs, row_of);
 
 #pragma unroll
     for (int group = 0; group < GROUPS; group++)

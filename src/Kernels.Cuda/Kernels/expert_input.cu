@@ -25,8 +25,11 @@ __device__ __forceinline__ void expert_input(const ExpertCall& p, int panels)
     product.half = unit % 2;
     product.values = p.x_values;
     product.scales = p.x_scales;
-    product.set_rows(item.pairs, p.shape.input_stride, p.shape.input_block_count, [&](int token) { return p.rows[item.first_pair + token]; });
-    product.run(GROK1_SHARED + threadIdx.x / WARP * Product::WARP_BYTES, 0, p.shape.input_block_count);
+    const int blocks = p.shape.input_block_count;
+    const auto row_of = [&](int token) { return p.rows[item.first_pair + token]; };
+    product.set_rows(item.pairs, p.shape.input_stride, factor_stride(blocks), row_of);
+    product.run(GROK1_SHARED + threadIdx.x / WARP * Product::WARP_BYTES, 0, blocks);
+    product.add_outliers(blocks, 0, blocks, item.pairs, row_of);
 
 #pragma unroll
     for (int group = 0; group < GROUPS; group++)

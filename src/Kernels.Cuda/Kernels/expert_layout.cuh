@@ -34,6 +34,26 @@ struct TileLayout<FORMAT_INT4>
     enum { BYTES = 576, HALF_BYTES = 256, LANE_BYTES = 8 };
 };
 
+// The weight in row k of a tile.
+template <int FORMAT>
+__device__ __forceinline__ int weight_at(const u8* tile, int k, int column)
+{
+    typedef TileLayout<FORMAT> Tile;
+    const int lane = column % 8 * 4 + k / 8;
+    const u8* at = tile + column / HALF_COLUMNS * Tile::HALF_BYTES + lane * Tile::LANE_BYTES;
+    const int upper = column % HALF_COLUMNS / 8;
+    if (FORMAT == FORMAT_INT8)
+        return (s8)at[(k % 8 / 4 * 2 + upper) * 4 + k % 4];
+    const int both = at[upper * 4 + k % 4];
+    return (s8)(k % 8 < 4 ? both << 4 : both & 0xf0) >> 4;
+}
+
+// The weight scale of a column in a row of scales.
+__device__ __forceinline__ float scale_at(const u8* scales, int column)
+{
+    return bf16_widen(((const u16*)scales)[column / HALF_COLUMNS * HALF_COLUMNS + column % 8 * 2 + column % HALF_COLUMNS / 8]);
+}
+
 // One activation block of an axis, and where its weights are: panel i of the block begins at base + i * panel_bytes.
 struct StreamBlock
 {
@@ -87,11 +107,11 @@ struct ExpertCall
     const int* rows;         // [pairs]
     const float* gates;      // [pairs]
     const s8* x_values;      // [rows, input_stride]; fast
-    const float* x_scales;   // [rows, input_block_count]; fast
+    const float* x_scales;   // [rows]: factors (outliers.cuh) of input_block_count blocks; fast
     const float* x_floats;   // [rows, input_stride]; exact
     float* hidden;           // [pairs, hidden_stride] float32: what gate and up give; padding is never written nor read
     s8* hidden_values;       // [pairs, hidden_stride]; fast
-    float* hidden_scales;    // [pairs, hidden_block_count]; fast
+    float* hidden_scales;    // [pairs]: factors of hidden_block_count blocks; fast
     float* y;                // [pairs, columns]
     const int* touched_rows; // [row_count] rows that have pairs
     const int* row_starts;   // [row_count + 1]: the pairs of touched row i are row_pairs[row_starts[i] ..), in the order of the sum

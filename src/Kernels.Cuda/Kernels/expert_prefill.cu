@@ -26,13 +26,14 @@ __device__ __forceinline__ void prefill_input(const ExpertCall& p)
     product.values = p.x_values;
     product.scales = p.x_scales;
     product.value_stride = p.shape.input_stride;
-    product.scale_stride = p.shape.input_block_count;
+    product.scale_stride = factor_stride(p.shape.input_block_count);
     product.tokens = min(TOKENS, item.pairs - first);
     product.run(GROK1_SHARED, 0, p.shape.input_block_count);
 
     // Up goes through shared memory to the warps that have gate, element by element of the same lanes.
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const int pair = warp % PANELS / 2, is_up = warp % 2, first_token = warp / PANELS * WARP_TOKENS;
+    product.add_outliers((pair == 1 && next_gate != 0 ? next_gate : gate) + is_up * p.shape.input_panel_bytes, 0, p.shape.input_block_count, 0, p.shape.input_block_count);
     float* ups = (float*)GROK1_SHARED + (warp / PANELS * 2 + pair) * (2 * GROUPS * 4 * WARP);
 #pragma unroll
     for (int i = 0; i < 2 * GROUPS * 4; i++)
@@ -70,9 +71,11 @@ __device__ __forceinline__ void prefill_down(const ExpertCall& p)
     product.values = p.hidden_values;
     product.scales = p.hidden_scales;
     product.value_stride = p.shape.hidden_stride;
-    product.scale_stride = p.shape.hidden_block_count;
+    product.scale_stride = factor_stride(p.shape.hidden_block_count);
     product.tokens = min(TOKENS, item.pairs - first);
     product.run(GROK1_SHARED, item.first_hidden, item.end_hidden);
+    product.add_outliers(
+        item.weights, min((int)(blockIdx.y * PANELS + threadIdx.x / WARP % PANELS), panels - 1), p.shape.hidden_block_count, item.first_hidden, item.end_hidden);
 
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const int first_column = (blockIdx.y * PANELS + warp % PANELS) * PANEL_COLUMNS, first_token = warp / PANELS * WARP_TOKENS;

@@ -1,7 +1,6 @@
-// Hidden activations to int8 blocks: scale = max |x| / 127, value = round-half-even(x * (127 / max |x|)), the operations of
-// the CPU's ActivationQuantizer. A block of zeros has scale 0.
+// Hidden activations to int8 blocks and their outliers: the operations of the CPU's ActivationQuantizer.
 // Launch: one warp for each pair and each activation block of its tile, grid (ceil(most blocks of a tile / WARPS), pairs).
-#include "expert_layout.cuh"
+#include "outliers.cuh"
 
 #define WARPS 4
 
@@ -22,20 +21,12 @@ GROK1_KERNEL(expert_quantise, ExpertCall, WARPS * WARP)
     const i64 at = (i64)pair * p.shape.hidden_stride + block.tile * TILE_ROWS;
 
     float x[4];
-    float largest = 0.0f;
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
         const int k = i * WARP + lane;
         x[i] = k < block.length ? p.hidden[at + k] : 0.0f;
-        largest = fmaxf(largest, fabsf(x[i]));
     }
-    largest = warp_max(largest);
-    const float inverse = largest < 1e-30f ? 0.0f : __fdiv_rn(127.0f, largest);
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        if (i < block.tiles)
-            p.hidden_values[at + i * WARP + lane] = (s8)__float2int_rn(x[i] * inverse);
-    if (lane == 0)
-        p.hidden_scales[(i64)pair * p.shape.hidden_block_count + index] = __fdiv_rn(largest, 127.0f);
+    const int blocks = p.shape.hidden_block_count;
+    quantise_block(x, block, index, p.hidden_values + at, p.hidden_scales + (i64)pair * factor_stride(blocks), blocks);
 }

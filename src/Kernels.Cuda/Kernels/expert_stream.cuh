@@ -5,7 +5,7 @@
 // blocks there is one fma, ascending: y = fma(float(dot), x_scale * weight_scale, y), as on the CPU. So a row has the same
 // bits whatever the other rows, and those of the CPU's kernels.
 #pragma once
-#include "expert_layout.cuh"
+#include "outliers.cuh"
 #include "tensor_core.cuh"
 
 template <int FORMAT, int GROUPS, int STREAMS, int STAGES>
@@ -27,7 +27,7 @@ struct StreamProduct
     int panel;                 // added as panel * panel_bytes
     int half;
     const s8* values;
-    const float* scales;
+    const float* scales;       // factors of rows
     int value_rows[GROUPS];    // element offset of the row of token 8 * group + lane / 4
     int scale_rows[GROUPS][2]; // element offset of the rows of tokens 8 * group + 2 * (lane % 4) and the one after
     float y[STREAMS][GROUPS][4];
@@ -127,6 +127,25 @@ struct StreamProduct
         }
         copy_wait<0>();
         (void)lane;
+    }
+
+    // Adds what outliers of the tokens contribute over blocks [first, end), after all of run.
+    template <class RowOf>
+    __device__ __forceinline__ void add_outliers(int block_count, int first, int end, int tokens, RowOf row_of)
+    {
+        if (FORMAT != FORMAT_INT8)
+            return;
+        auto scan = scan_outliers(scales, block_count, first, end, tokens, row_of);
+#pragma unroll 1
+        while (scan.next())
+        {
+            const StreamBlock block = blocks[scan.index];
+            const i64 at = block.base + (i64)panel * block.panel_bytes;
+            const int column = half * HALF_COLUMNS + threadIdx.x % WARP / 4;
+            add_outlier(y[0], scan.token, panels[0] + at, block, scan.outlier, column);
+            if (STREAMS == 2)
+                add_outlier(y[STREAMS - 1], scan.token, panels[STREAMS - 1] + at, block, scan.outlier, column);
+        }
     }
 
 private:

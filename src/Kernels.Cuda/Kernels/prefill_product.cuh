@@ -3,7 +3,7 @@
 //
 // A thread block takes 4 panels and 64 tokens; each of its 8 warps one panel (32 columns) and 32 of the tokens.
 #pragma once
-#include "expert_layout.cuh"
+#include "outliers.cuh"
 #include "tensor_core.cuh"
 
 #define WARPS 8
@@ -50,7 +50,7 @@ struct PrefillProduct
     const u8* panel_start; // of the panel that this thread copies: start that the blocks' bases are from
     int panel_number;      // times panel_bytes
     const s8* values;
-    const float* scales;
+    const float* scales; // factors of rows
     int value_stride, scale_stride, tokens;
     RowOf row_of;
     float y[2][GROUPS][4]; // of this warp: halves of the panel, groups of 8 tokens
@@ -150,6 +150,25 @@ struct PrefillProduct
         }
         copy_wait<0>();
         __syncthreads();
+    }
+
+    // Adds what outliers of this warp's tokens contribute to its panel, which lies at `panels` + number * panel_bytes, after all of run.
+    __device__ __forceinline__ void add_outliers(const u8* panels, int number, int block_count, int first, int end)
+    {
+        if (FORMAT != FORMAT_INT8)
+            return;
+        const int first_token = threadIdx.x / WARP / PANELS * WARP_TOKENS;
+        const RowOf of = row_of;
+        auto scan = scan_outliers(scales, block_count, first, end, min(WARP_TOKENS, tokens - first_token), [=](int i) { return of(first_token + i); });
+#pragma unroll 1
+        while (scan.next())
+        {
+            const StreamBlock block = blocks[scan.index];
+            const u8* panel = panels + block.base + (i64)number * block.panel_bytes;
+            const int column = threadIdx.x % WARP / 4;
+            add_outlier(y[0], scan.token, panel, block, scan.outlier, column);
+            add_outlier(y[1], scan.token, panel, block, scan.outlier, HALF_COLUMNS + column);
+        }
     }
 
 private:

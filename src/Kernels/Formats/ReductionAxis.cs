@@ -101,6 +101,23 @@ public sealed unsafe class ReductionAxis : IDisposable
         throw new ArgumentException($"no activation block starts at {start} of an axis of {Length}", nameof(start));
     }
 
+    /// <summary>The block that a position of a padded row lies in, its padding included.</summary>
+    /// <param name="position">In [0, PaddedLength).</param>
+    public int BlockOfPosition(int position)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)position, (uint)PaddedLength);
+        int low = 0, high = BlockCount - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (_blocks.Pointer[middle].PaddedStart <= position)
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        return low;
+    }
+
     public void Dispose() => _blocks.Dispose();
 
     private static int NextMultiple(int start, int of) => (int)Math.Min(int.MaxValue, ((long)start / of + 1) * of);

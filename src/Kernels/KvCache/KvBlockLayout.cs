@@ -179,7 +179,7 @@ public sealed unsafe class KvBlockLayout
     {
         int sum;
         fixed (float* source = head)
-            ActivationQuantizer.QuantizeBlock(source, head.Length, elements, scale, &sum);
+            ActivationQuantizer.QuantizePlainBlock(source, head.Length, elements, scale, &sum);
     }
 
     private static int PairedIndex(int element) => (element & 15) * 2 + (element >> 4);

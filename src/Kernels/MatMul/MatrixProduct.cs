@@ -71,6 +71,7 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
         for (var row = 0; row < _x.Rows; row++)
             new Span<float>(y + (long)row * stride, (end - first) * PanelLayout.Columns).Clear();
         PanelProduct.AccumulateStrip(matrix.Format, matrix.Panel(first), end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
+        PanelProduct.AddOutliers(matrix.Format, matrix.Panel(first), end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
     }
 
     public void Dispose() => _rows.Dispose();

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 
 namespace Grok1Cluster.Kernels.MatMul;
@@ -7,7 +8,7 @@ public static unsafe class PanelProduct
 {
     /// <summary>
     /// Adds <c>x[rows[i]] W[:, panel]</c> over the operands' run of blocks to <c>y[i * stride .. + 32)</c>, for i below
-    /// <paramref name="count"/>. The bits of a row do not depend on the other rows.
+    /// <paramref name="count"/>. The bits of a row do not depend on the other rows. Outliers are not in it: <see cref="AddOutliers"/>.
     /// </summary>
     /// <exception cref="ArgumentException">Quantised activations meet float weights.</exception>
     public static void Accumulate(WeightFormat format, in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
@@ -72,6 +73,25 @@ public static unsafe class PanelProduct
             if (one.Scales is not null)
                 one.Scales += one.PanelScales;
         }
+    }
+
+    /// <summary>
+    /// Adds what outliers of rows contribute, once after every run of blocks of a sum: so it does not matter how the runs were cut.
+    /// Costs a look at each row where there are none. Parameters as in <see cref="AccumulateStrip"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">Outliers meet weights other than int8, whose blocks are too short to have any.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddOutliers(WeightFormat format, in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    {
+        if (x.Format != ActivationFormat.Int8Blocks)
+            return;
+        for (var i = 0; i < count; i++)
+            for (var b = x.NextOutliers(rows[i], w.FirstBlock, w.EndBlock); b < w.EndBlock; b = x.NextOutliers(rows[i], b + 1, w.EndBlock))
+            {
+                if (format != WeightFormat.Int8)
+                    throw new ArgumentException($"{format} weights cannot be multiplied with outliers", nameof(format));
+                OutlierProduct.Add(w, panels, b, x.OutliersOf(rows[i], b), y + i * stride, panelStride);
+            }
     }
 
     /// <summary>The activation format in which weights of a format are multiplied: int8 blocks only where both sides are quantised.</summary>

@@ -45,7 +45,7 @@ public sealed record MachineCheckup(string KernelId, bool CudaUsable, IReadOnlyL
         return new MachineCheckup(CpuFeatures.KernelId, missing is null, [Processor(), Cores(), Memory(), HugePages(), .. Cuda(missing, devices)], devices);
     }
 
-    private static Finding Processor() => CpuFeatures.KernelId switch
+    private static Finding Processor() => CpuFeatures.InstructionSet switch
     {
         _ when Avx512Vnni.IsSupported => new Finding("processor", FindingState.Ok, "AVX512-VNNI: int8 products by single instructions of 512 bits"),
         "x64-avxvnni" => new Finding("processor", FindingState.Ok, "AVX-VNNI: int8 products by single instructions"),

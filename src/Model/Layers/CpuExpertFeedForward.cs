@@ -139,8 +139,9 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             if (gate == input)
             {
                 new Span<float>(input, checked(2 * together * panelFloats)).Clear();
-                PanelProduct.AccumulateStrip(
-                    _layout.Format, tile.InputPanel(index, 2 * panel), 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
+                var weights = tile.InputPanel(index, 2 * panel);
+                PanelProduct.AccumulateStrip(_layout.Format, weights, 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
+                PanelProduct.AddOutliers(_layout.Format, weights, 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
             }
             for (var row = 0; row < count; row++)
                 GeluTanh.Gate(
@@ -166,12 +167,35 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
                 PanelProduct.AccumulateStrip(
                     _layout.Format, tile.DownPanel(block, firstPanel), panels, _hidden[item], _identity.Pointer, count,
                     y, PanelLayout.Columns, panelFloats);
+            AddOutliers(tile, _hidden[item], count, firstPanel, panels, y, panelFloats);
             for (var panel = 0; panel < panels; panel++)
             {
                 var column = (firstPanel + panel) * PanelLayout.Columns;
                 var columns = Math.Min(PanelLayout.Columns, _layout.Columns - column);
                 for (var row = 0; row < count; row++)
                     AddGated(_gates[first + row], y + (long)panel * panelFloats + row * PanelLayout.Columns, _sum + (long)_rows[first + row] * _layout.Columns + column, columns);
+            }
+        }
+    }
+
+    /// <summary>After all blocks of a tile, row by row: rows without outliers cost one look.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void AddOutliers(ExpertTile tile, Activations hidden, int count, int firstPanel, int panels, float* y, long panelStride)
+    {
+        if (hidden.Format != ActivationFormat.Int8Blocks)
+            return;
+        var end = _layout.Blocks[tile.EndBlock - 1].EndActivationBlock;
+        for (var row = 0; row < count; row++)
+        {
+            var next = hidden.NextOutliers(row, _layout.Blocks[tile.FirstBlock].FirstActivationBlock, end);
+            for (var block = tile.FirstBlock; next < end; block++)
+            {
+                var endOfBlock = _layout.Blocks[block].EndActivationBlock;
+                if (next >= endOfBlock)
+                    continue;
+                PanelProduct.AddOutliers(
+                    _layout.Format, tile.DownPanel(block, firstPanel), panels, hidden, _identity.Pointer + row, 1, y + row * PanelLayout.Columns, PanelLayout.Columns, panelStride);
+                next = hidden.NextOutliers(row, endOfBlock, end);
             }
         }
     }

@@ -5,6 +5,7 @@ using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.ExpertWorker;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Expert.V1;
 
@@ -51,6 +52,17 @@ public sealed class ExpertServiceTests(ModelFixture models) : IClassFixture<Mode
         { "infinite scale", CallFailure.Types.Reason.Invalid },
         { "negative scale", CallFailure.Types.Reason.Invalid },
         { "expert 8 of 8", CallFailure.Types.Reason.Invalid },
+        { "outlier beside float32 activations", CallFailure.Types.Reason.Invalid },
+        { "outlier of token 2 of 2", CallFailure.Types.Reason.Invalid },
+        { "outlier of token -1", CallFailure.Types.Reason.Invalid },
+        { "outlier past the row", CallFailure.Types.Reason.Invalid },
+        { "outlier that is infinite", CallFailure.Types.Reason.Invalid },
+        { "outlier where there is an activation", CallFailure.Types.Reason.Invalid },
+        { "outlier twice", CallFailure.Types.Reason.Invalid },
+        { "outliers descending", CallFailure.Types.Reason.Invalid },
+        { "four outliers in a block", CallFailure.Types.Reason.Invalid },
+        { "11 bytes of outliers", CallFailure.Types.Reason.Invalid },
+        { "altered outlier", CallFailure.Types.Reason.Corrupt },
         { "columns off the edge of a tile", CallFailure.Types.Reason.NotHeld },
         { "columns past the end", CallFailure.Types.Reason.NotHeld },
         { "expert past the end", CallFailure.Types.Reason.NotHeld },
@@ -71,6 +83,32 @@ public sealed class ExpertServiceTests(ModelFixture models) : IClassFixture<Mode
         var answered = await NextAsync(stream);
         Assert.Equal((ProcessResponse.KindOneofCase.Result, 2ul), (answered.KindCase, answered.Result?.Id ?? 0));
         Assert.Equal(Crc32C.Compute(answered.Result!.Values.Span), answered.Result.Checksum);
+    }
+
+    [Fact]
+    public async Task An_outlier_counts_as_the_activation_that_it_is()
+    {
+        using var stream = _channel.DuplexStreaming(ExpertMethods.Process, GrpcCallOptions.Endless, CancellationToken.None);
+        // 5 steps of 0.01, as an int8 value and as an outlier; the same sum but for rounding.
+        var quantised = GoodCall(1);
+        var bytes = quantised.Activations.ToByteArray();
+        (bytes[9], bytes[12]) = (5, 0xFB);
+        quantised.Activations = ByteString.CopyFrom(bytes);
+        var apart = quantised.Clone();
+        (bytes[9], bytes[12]) = (0, 0);
+        (apart.Id, apart.Activations, apart.Outliers) = (2, ByteString.CopyFrom(bytes), Outliers(new(0, 9, 0.05f), new(0, 12, -0.05f)));
+        var without = apart.Clone();
+        (without.Id, without.Outliers) = (3, ByteString.Empty);
+        var answers = new List<float[]>();
+        foreach (var call in (ExpertCall[])[quantised, apart, without])
+        {
+            call.ResultFormat = TensorFormat.Float32;
+            await stream.WriteAsync(new ProcessRequest { Call = Sealed(call) }, CancellationToken.None);
+            answers.Add(MemoryMarshal.Cast<byte, float>((await NextAsync(stream)).Result.Values.Span).ToArray());
+        }
+        double Distance(float[] a, float[] b) => Math.Sqrt(a.Zip(b, (x, y) => Math.Pow(x - y, 2)).Sum() / a.Sum(x => (double)x * x));
+        Assert.InRange(Distance(answers[0], answers[1]), 0, 0.01);
+        Assert.True(Distance(answers[0], answers[2]) > 3 * Distance(answers[0], answers[1]));
     }
 
     [Fact]
@@ -190,6 +228,21 @@ public sealed class ExpertServiceTests(ModelFixture models) : IClassFixture<Mode
             case "infinite scale": call.Scales = Floats(Enumerable.Repeat(float.PositiveInfinity, call.Scales.Length / 4)); break;
             case "negative scale": call.Scales = Floats(Enumerable.Repeat(-1f, call.Scales.Length / 4)); break;
             case "expert 8 of 8": call.Experts = ByteString.CopyFrom(0, 3, 8, 1); break;
+            case "outlier beside float32 activations": (call.ActivationFormat, call.Outliers) = (TensorFormat.Float32, Outliers(new RowOutlier(0, 9, 1))); Floated(call); break;
+            case "outlier of token 2 of 2": call.Outliers = Outliers(new RowOutlier(2, 9, 1)); break;
+            case "outlier of token -1": call.Outliers = Outliers(new RowOutlier(-1, 9, 1)); break;
+            case "outlier past the row": call.Outliers = Outliers(new RowOutlier(0, _store.ExpertLayout.InputAxis.PaddedLength, 1)); break;
+            case "outlier that is infinite": Zero(call, 9); call.Outliers = Outliers(new RowOutlier(0, 9, float.PositiveInfinity)); break;
+            case "outlier where there is an activation": Zero(call, 9); call.Outliers = Outliers(new RowOutlier(0, 10, 1)); break;
+            case "outlier twice": Zero(call, 9); call.Outliers = Outliers(new(0, 9, 1), new(0, 9, 1)); break;
+            case "outliers descending": Zero(call, 9, 10); call.Outliers = Outliers(new(0, 10, 1), new(0, 9, 1)); break;
+            case "four outliers in a block": Zero(call, 4, 5, 6, 7); call.Outliers = Outliers(new(0, 4, 1), new(0, 5, 1), new(0, 6, 1), new(0, 7, 1)); break;
+            case "11 bytes of outliers": call.Outliers = ByteString.CopyFrom(new byte[11]); break;
+            case "altered outlier":
+                Zero(call, 9);
+                call.Outliers = Outliers(new RowOutlier(0, 9, 1));
+                Sealed(call).Outliers = Outliers(new RowOutlier(0, 9, 2));
+                return call;
             case "columns off the edge of a tile": tile.End -= 1; break;
             case "columns past the end": tile.End = uint.MaxValue; break;
             case "expert past the end": tile.Expert = uint.MaxValue; break;
@@ -206,9 +259,21 @@ public sealed class ExpertServiceTests(ModelFixture models) : IClassFixture<Mode
         return seal ? Sealed(call) : call;
     }
 
+    private static void Zero(ExpertCall call, params int[] at)
+    {
+        var bytes = call.Activations.ToByteArray();
+        foreach (var index in at)
+            bytes[index] = 0;
+        call.Activations = ByteString.CopyFrom(bytes);
+    }
+
+    private static void Floated(ExpertCall call) => (call.Activations, call.Scales) = (Floats(new float[call.Activations.Length]), ByteString.Empty);
+
+    private static ByteString Outliers(params RowOutlier[] outliers) => ByteString.CopyFrom(MemoryMarshal.AsBytes<RowOutlier>(outliers));
+
     private static ExpertCall Sealed(ExpertCall call)
     {
-        call.Checksum = Crc32C.Compute(call.Activations.Span, call.Scales.Span, call.Experts.Span, call.Gates.Span);
+        call.Checksum = Crc32C.Compute([.. call.Activations.Span, .. call.Scales.Span, .. call.Experts.Span, .. call.Gates.Span, .. call.Outliers.Span]);
         return call;
     }
 

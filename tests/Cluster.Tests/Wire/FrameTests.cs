@@ -45,6 +45,7 @@ public class FrameTests
             Assert.Equal(call.Scales.ToByteArray(), frame.Scales.ToArray());
             Assert.Equal(call.Experts.ToByteArray(), frame.Experts.ToArray());
             Assert.Equal(call.Gates.ToByteArray(), frame.Gates.ToArray());
+            Assert.Equal(call.Outliers.ToByteArray(), frame.Outliers.ToArray());
             Assert.Equal(call.Bundles.Count, frame.BundleCount);
             for (var bundle = 0; bundle < frame.BundleCount; bundle++)
                 Assert.Equal(call.Bundles[bundle].Tiles.Select(tile => new TileRange(tile.Expert, tile.Start, tile.End)), frame.BundleTiles(bundle).ToArray());
@@ -111,7 +112,7 @@ public class FrameTests
         {
             Id = 12345678901, Layer = 3, TimeoutMs = 120_000, Weights = 0x0123456789ABCDEF, Tokens = (uint)tokens, ActivationFormat = TensorFormat.Int8Blocks,
             Activations = Bytes(tokens * 64), Scales = Bytes(tokens * 4), Experts = Bytes(tokens * 2), Gates = Bytes(tokens * 8), ResultFormat = TensorFormat.Bfloat16,
-            Checksum = 77, Priority = tokens == 1 ? Priority.Decode : Priority.Bulk,
+            Checksum = 77, Priority = tokens == 1 ? Priority.Decode : Priority.Bulk, Outliers = Bytes(tokens % 40 * 12),
         };
         for (var bundle = 0; bundle < 3; bundle++)
         {
@@ -130,11 +131,12 @@ public class FrameTests
             ResultFormat = call.ResultFormat, Checksum = call.Checksum, Priority = call.Priority,
             Bundles = new EncodedBundles(call.Bundles.Select(bundle => bundle.Tiles.Select(tile => new TileRange(tile.Expert, tile.Start, tile.End)))),
         };
-        frame.Resize(call.Activations.Length, call.Scales.Length, call.Experts.Length, call.Gates.Length);
+        frame.Resize(call.Activations.Length, call.Scales.Length, call.Experts.Length, call.Gates.Length, call.Outliers.Length);
         call.Activations.Span.CopyTo(frame.Activations);
         call.Scales.Span.CopyTo(frame.Scales);
         call.Experts.Span.CopyTo(frame.Experts);
         call.Gates.Span.CopyTo(frame.Gates);
+        call.Outliers.Span.CopyTo(frame.Outliers);
         return frame;
     }
 

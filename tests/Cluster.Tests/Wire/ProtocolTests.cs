@@ -5,7 +5,7 @@ namespace Grok1Cluster.Cluster.Tests.Wire;
 public class ProtocolTests
 {
     [Theory]
-    [InlineData(0, true)] // the first version did not say it
+    [InlineData(0, false)] // the first version, two before, did not say it
     [InlineData(ExpertMethods.Protocol - 1, true)]
     [InlineData(ExpertMethods.Protocol, true)]
     [InlineData(ExpertMethods.Protocol + 1, true)]

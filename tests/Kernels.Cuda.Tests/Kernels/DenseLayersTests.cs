@@ -32,6 +32,18 @@ public sealed class DenseLayersTests
     }
 
     [EmulatedTheory]
+    [InlineData(400)]
+    [InlineData(1024)]
+    public void Rows_with_outliers_have_the_bits_of_the_CPU(int embeddingDim)
+    {
+        using var lab = new LayersLab(Model(embeddingDim, 6, 1, 64, layers: 3), exact: false, KvFormat.Bf16, order: 1) { AnswersHaveOutliers = true };
+        lab.Step((0, 37), (1, 3));
+        lab.Step((0, 1));
+        lab.Step((0, 1), (1, 6), (2, 4));
+        Assert.True(lab.Outliers > 10, $"{lab.Outliers} outliers");
+    }
+
+    [EmulatedTheory]
     [InlineData(true, KvFormat.Float32)]
     [InlineData(false, KvFormat.Bf16)]
     [InlineData(false, KvFormat.Int8)]

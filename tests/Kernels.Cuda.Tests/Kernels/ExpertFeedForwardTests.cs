@@ -35,6 +35,18 @@ public sealed unsafe class ExpertFeedForwardTests
             lab.CompareWithCpu(rows, [0, 1, 3]);
     }
 
+    [EmulatedTheory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void Rows_with_outliers_and_hidden_rows_with_outliers_have_the_bits_of_the_CPU(int order)
+    {
+        // Blocks of 50 and fewer over the input, of 64 over the hidden axis.
+        using var lab = new Lab(WeightFormat.Int8, ActivationFormat.Int8Blocks, 400, 1024, order);
+        lab.Hold(lab.Experts.Tile(0), lab.Experts.Tile(1), lab.Experts.Tile(3));
+        foreach (var rows in (int[])[2, 9, 30, 70])
+            lab.CompareWithCpu(rows, [0, 1, 3]);
+    }
+
     [EmulatedFact]
     public void Slices_of_a_tile_that_is_held_whole_have_the_bits_of_the_CPU()
     {

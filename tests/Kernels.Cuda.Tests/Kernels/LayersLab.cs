@@ -51,6 +51,12 @@ internal sealed unsafe class LayersLab : IDisposable
 
     public EmulatedDevice Device { get; }
 
+    /// <summary>Whether experts' answers have values that dominate their rows, and the residual stream with them.</summary>
+    public bool AnswersHaveOutliers { get; init; }
+
+    /// <summary>Outliers of the experts' input so far.</summary>
+    public int Outliers { get; private set; }
+
     /// <summary>Continues sequences by some rows each, in one batch through every layer and the head.</summary>
     public void Step(params (int Sequence, int Rows)[] runs) => StepInTurns(runs);
 
@@ -66,6 +72,7 @@ internal sealed unsafe class LayersLab : IDisposable
                 _streams[i].Cpu.Forward(layer);
                 _streams[i].Cuda.Forward(layer);
                 _streams[i].Cuda.MustBe(_streams[i].Cpu, layer);
+                Outliers += _streams[i].Cpu.CountOutliers();
             }
             for (var i = 0; i < batches.Length; i++)
                 AddExperts(_streams[i]);
@@ -133,6 +140,9 @@ internal sealed unsafe class LayersLab : IDisposable
         using var sum = new NativeBuffer<float>((long)stream.Cpu.Input.Rows * _store.Config.EmbeddingDim);
         foreach (ref var value in sum.Span)
             value = (float)(6 * _random.NextDouble() - 3);
+        for (var row = 0; AnswersHaveOutliers && row < stream.Cpu.Input.Rows; row += 2)
+            for (var i = 0; i <= row % 5; i++)
+                sum.Span[row * _store.Config.EmbeddingDim + (row * 37 + i * 11) % _store.Config.EmbeddingDim] = i % 2 == 0 ? 900 : -350;
         stream.Cpu.Residual.AddExperts(sum.Pointer);
         stream.Cuda.Residual.AddExperts(sum.Pointer);
         // It may be anything once it was added.
@@ -165,6 +175,8 @@ internal sealed unsafe class LayersLab : IDisposable
 
         public Activations Input { get; } = new(store.ExpertLayout.InputAxis, format);
 
+        public int CountOutliers() => format == ActivationFormat.Float32 ? 0 : Enumerable.Range(0, Input.Rows).Sum(Input.CountOutliers);
+
         public void Begin(TokenBatch batch)
         {
             Input.Resize(batch.Rows);
@@ -187,6 +199,9 @@ internal sealed unsafe class LayersLab : IDisposable
             SameBits(new ReadOnlySpan<float>(expected.Input.Scales, blocks), new ReadOnlySpan<float>(Input.Scales, blocks), $"scales of layer {layer}");
             SameBits(new ReadOnlySpan<sbyte>(expected.Input.Values, length), new ReadOnlySpan<sbyte>(Input.Values, length), $"activations of layer {layer}");
             SameBits(new ReadOnlySpan<int>(expected.Input.Sums, blocks), new ReadOnlySpan<int>(Input.Sums, blocks), $"sums of layer {layer}");
+            SameBits(new ReadOnlySpan<byte>(expected.Input.OutlierCounts, blocks), new ReadOnlySpan<byte>(Input.OutlierCounts, blocks), $"outliers of layer {layer}");
+            for (var b = 0; b < blocks; b++)
+                SameBits(expected.Input.OutliersOf(b / Input.Axis.BlockCount, b % Input.Axis.BlockCount), Input.OutliersOf(b / Input.Axis.BlockCount, b % Input.Axis.BlockCount), $"outliers of layer {layer}");
         }
 
         public static void SameBits<T>(ReadOnlySpan<T> expected, ReadOnlySpan<T> actual, string what)

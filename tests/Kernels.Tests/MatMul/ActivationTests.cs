@@ -18,11 +18,13 @@ public unsafe class ActivationTests
                 using var axis = new ReductionAxis(length, groups, width, format);
                 var fast = new Quantised(axis);
                 var twin = new Quantised(axis);
-                ActivationQuantizer.Quantize(x, axis, fast.Values.Pointer, fast.Scales.Pointer, fast.Sums.Pointer);
-                ActivationQuantizer.QuantizeScalar(x, axis, twin.Values.Pointer, twin.Scales.Pointer, twin.Sums.Pointer);
+                ActivationQuantizer.Quantize(x, axis, fast.Row);
+                ActivationQuantizer.QuantizeScalar(x, axis, twin.Row);
                 Assert.True(twin.Values.Span.SequenceEqual(fast.Values.Span), $"values of {kind} {length}");
                 TestNumbers.SameBits(twin.Scales.Span, fast.Scales.Span, $"scales of {kind} {length}");
                 Assert.True(twin.Sums.Span.SequenceEqual(fast.Sums.Span), $"sums of {kind} {length}");
+                Assert.True(twin.OutlierCounts.Span.SequenceEqual(fast.OutlierCounts.Span), $"outliers of {kind} {length}");
+                Assert.True(twin.Outliers.Span.SequenceEqual(fast.Outliers.Span), $"outliers of {kind} {length}");
             }
     }
 
@@ -31,7 +33,7 @@ public unsafe class ActivationTests
     {
         using var axis = new ReductionAxis(1000, 8);
         var x = TestNumbers.Normal(1000, 3);
-        x[500] = 100; // An outlier may coarsen its own block only.
+        x[500] = 7; // Large, yet not so that it would be an outlier.
         using var activations = new Activations(axis, ActivationFormat.Int8Blocks);
         activations.Resize(1);
         activations.Set(0, x);
@@ -69,7 +71,7 @@ public unsafe class ActivationTests
         var expected = sums.ToArray();
         sums.Clear();
         for (var row = 0; row < 3; row++)
-            activations.UpdateSums(row);
+            activations.Complete(row);
         Assert.Equal(expected, sums.ToArray());
     }
 
@@ -143,6 +145,10 @@ public unsafe class ActivationTests
         yield return ("subnormal", TestNumbers.Normal(length, 4, 1e-40f));
         yield return ("constant", [.. Enumerable.Repeat(-3f, length)]);
         yield return ("halves", [.. Enumerable.Range(0, length).Select(i => i == 0 ? 127f : i % 255 - 127 + 0.5f)]);
+        yield return ("one value", [.. Enumerable.Range(0, length).Select(i => i == length / 2 ? -1e-3f : 0f)]);
+        yield return ("outliers", [.. TestNumbers.Normal(length, 5).Select((value, i) => i % 61 == 0 ? value * 50 : i % 173 == 0 ? -70f : value)]);
+        yield return ("heavy tail", [.. TestNumbers.Normal(length, 6).Select(value => value * value * value * value * value)]);
+        yield return ("powers", [.. Enumerable.Range(0, length).Select(i => MathF.Pow(0.3f, (i * 5 + 3) % 128 % 60))]);
         yield return ("extremes", TestNumbers.WithExtremes(length, length));
     }
 
@@ -153,5 +159,11 @@ public unsafe class ActivationTests
         public NativeBuffer<float> Scales { get; } = new(axis.BlockCount);
 
         public NativeBuffer<int> Sums { get; } = new(axis.BlockCount);
+
+        public NativeBuffer<byte> OutlierCounts { get; } = new(axis.BlockCount);
+
+        public NativeBuffer<Outlier> Outliers { get; } = new(axis.BlockCount * ActivationQuantizer.MaxOutliers);
+
+        public QuantizedRow Row => new(Values.Pointer, Scales.Pointer, Sums.Pointer, OutlierCounts.Pointer, Outliers.Pointer);
     }
 }

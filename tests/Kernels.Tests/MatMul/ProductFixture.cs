@@ -8,7 +8,7 @@ namespace Grok1Cluster.Kernels.Tests.MatMul;
 /// <summary>
 /// A packed weight matrix and rows of activations. Weights are random with runs of +127 and -127 (int4: 7 and -8), so that
 /// pairs of products reach their extremes; weight scales lie between 1e-10 and 1e10, of either sign for int4. Row 1 of the activations alternates between its
-/// extremes, row 2 has a block of zeros, row 3 is huge and row 4 tiny.
+/// extremes, row 2 has a block of zeros, row 3 is huge and row 4 tiny; row 5 has outliers in every third long block, up to three.
 /// </summary>
 internal sealed unsafe class ProductFixture : IDisposable
 {
@@ -132,7 +132,12 @@ internal sealed unsafe class ProductFixture : IDisposable
         var b = Array.FindLastIndex(Axis.Blocks.ToArray(), block => block.Start <= k);
         var block = Axis.Blocks[b];
         var at = (long)row * Axis.PaddedLength + block.PaddedStart + k - block.Start;
-        return X.Format == ActivationFormat.Float32 ? X.Floats[at] : X.Values[at] * (double)X.Scales[(long)row * Axis.BlockCount + b];
+        if (X.Format == ActivationFormat.Float32)
+            return X.Floats[at];
+        foreach (var outlier in X.OutliersOf(row, b))
+            if (outlier.Position == block.PaddedStart + k - block.Start)
+                return outlier.Value;
+        return X.Values[at] * (double)X.Scales[(long)row * Axis.BlockCount + b];
     }
 
     public void Dispose()
@@ -163,6 +168,11 @@ internal sealed unsafe class ProductFixture : IDisposable
                 break;
             case 4:
                 x = [.. x.Select(value => value * 1e-25f)];
+                break;
+            case 5:
+                for (var b = 0; b < Axis.BlockCount; b += 3)
+                    for (var i = 0; i <= b % 4; i++)
+                        x[Axis.Blocks[b].Start + (i * 37 + b) % Axis.Blocks[b].Length] = (i % 2 == 0 ? 90 : -90) * MathF.Pow(6, i);
                 break;
         }
         return x;

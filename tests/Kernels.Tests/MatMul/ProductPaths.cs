@@ -19,13 +19,13 @@ internal static unsafe class ProductPaths
     /// <param name="Paths">Paths by name, what production picks first.</param>
     public sealed record Product(string Name, WeightFormat Weights, ActivationFormat Activations, PanelKernel Scalar, IReadOnlyList<(string Name, PanelKernel Kernel)> Paths);
 
-    public static readonly Product Int8Blocks = new("int8 x int8 blocks", WeightFormat.Int8, ActivationFormat.Int8Blocks, Int8BlockProduct.AccumulateScalar,
+    public static readonly Product Int8Blocks = new("int8 x int8 blocks", WeightFormat.Int8, ActivationFormat.Int8Blocks, ScalarWithOutliers,
     [
-        ("picked", Int8BlockProduct.Accumulate),
-        ("Vector128", Int8BlockProduct.AccumulateVector128),
-        .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", Int8BlockProduct.AccumulateAvx2),
-        .. Only(AvxVnni.IsSupported, "AVX-VNNI", Int8BlockProduct.AccumulateVnni),
-        .. Only(Avx512Vnni.IsSupported, "AVX512-VNNI", (in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) => Vnni512Product.AccumulateInt8(w, 1, x, rows, count, y, stride, 0)),
+        ("picked", WithOutliers(Int8BlockProduct.Accumulate)),
+        ("Vector128", WithOutliers(Int8BlockProduct.AccumulateVector128)),
+        .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", WithOutliers(Int8BlockProduct.AccumulateAvx2)),
+        .. Only(AvxVnni.IsSupported, "AVX-VNNI", WithOutliers(Int8BlockProduct.AccumulateVnni)),
+        .. Only(Avx512Vnni.IsSupported, "AVX512-VNNI", WithOutliers((in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) => Vnni512Product.AccumulateInt8(w, 1, x, rows, count, y, stride, 0))),
     ]);
 
     public static readonly Product Int4Blocks = new("int4 x int8 blocks", WeightFormat.Int4, ActivationFormat.Int8Blocks, Int4BlockProduct.AccumulateScalar,
@@ -65,6 +65,21 @@ internal static unsafe class ProductPaths
             .. Only(Vector256.IsHardwareAccelerated, "Vector256", FloatProduct<Float32Weights>.AccumulateVector256),
         ]),
     ];
+
+    /// <summary>A path with what comes after it.</summary>
+    private static PanelKernel WithOutliers(PanelKernel kernel) => (in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) =>
+    {
+        kernel(w, x, rows, count, y, stride);
+        PanelProduct.AddOutliers(WeightFormat.Int8, w, 1, x, rows, count, y, stride, 0);
+    };
+
+    private static void ScalarWithOutliers(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
+    {
+        Int8BlockProduct.AccumulateScalar(w, x, rows, count, y, stride);
+        for (var i = 0; i < count; i++)
+            for (var b = w.FirstBlock; b < w.EndBlock; b++)
+                OutlierProduct.AddScalar(w, 1, b, x.OutliersOf(rows[i], b), y + i * stride, 0);
+    }
 
     private static (string, PanelKernel)[] Only(bool supported, string name, PanelKernel kernel) => supported ? [(name, kernel)] : [];
 }

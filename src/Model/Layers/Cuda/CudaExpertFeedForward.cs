@@ -1,5 +1,6 @@
 using Grok1Cluster.Kernels.Cuda.Devices;
 using Grok1Cluster.Kernels.Cuda.Experts;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Store;
 
@@ -156,7 +157,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         call.RowsAt = _staging.Reserve<int>(room);
         call.GatesAt = _staging.Reserve<float>(room);
         call.XAt = _staging.Reserve<byte>((long)call.RowRoom * shape.InputStride * (_format == ActivationFormat.Float32 ? sizeof(float) : 1));
-        call.XScalesAt = _staging.Reserve<float>(_format == ActivationFormat.Float32 ? 0 : (long)call.RowRoom * shape.InputBlockCount);
+        call.XScalesAt = _staging.Reserve<byte>(_format == ActivationFormat.Float32 ? 0 : RowFactors.Bytes(call.RowRoom, shape.InputBlockCount));
         call.SumAt = _staging.Reserve<float>((long)call.RowRoom * shape.Columns);
 
         var moved = _staging.Commit();
@@ -165,7 +166,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
         if (_format == ActivationFormat.Int8Blocks)
         {
             moved |= _hiddenValues.Resize((long)call.MostPairs * shape.HiddenStride);
-            moved |= _hiddenScales.Resize((long)call.MostPairs * shape.HiddenBlockCount * sizeof(float));
+            moved |= _hiddenScales.Resize(RowFactors.Bytes(call.MostPairs, shape.HiddenBlockCount));
         }
         if (moved)
             _graphs.Forget();
@@ -211,7 +212,7 @@ public sealed unsafe class CudaExpertFeedForward : IExpertFeedForward
                         target + ((long)row * shape.InputStride + _weights.Layout.InputBlocks[b].Tile * CudaExpertLayout.TileRows) * elementBytes,
                         (long)x.Axis.Blocks[b].PaddedLength * elementBytes);
         if (_format == ActivationFormat.Int8Blocks)
-            Copy((byte*)x.Scales, (byte*)(_staging.Host + (nint)call.XScalesAt), (long)call.Rows * shape.InputBlockCount * sizeof(float));
+            RowFactors.Write(x, (float*)(_staging.Host + (nint)call.XScalesAt));
 
         static void Copy(byte* from, byte* to, long bytes) => Buffer.MemoryCopy(from, to, bytes, bytes);
     }

@@ -2,6 +2,7 @@ using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Cuda.Attention;
 using Grok1Cluster.Kernels.Cuda.Dense;
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Config;
 using Grok1Cluster.Model.Store;
@@ -63,7 +64,7 @@ internal sealed class CudaLayerAttention : IDisposable
         var blocks = Math.Max(_weights.Input.Store.BlockCount, _weights.Output.Store.BlockCount);
         var moved = _exact
             ? _floats.Resize(rows * stride * sizeof(float))
-            : _values.Resize(rows * stride) | _scales.Resize(rows * blocks * sizeof(float));
+            : _values.Resize(rows * stride) | _scales.Resize(RowFactors.Bytes(rows, blocks));
         moved |= _queryKeyValue.Resize(rows * _weights.InputColumns * sizeof(float));
         moved |= _heads.Resize(rows * _config.QueryDim * sizeof(float));
         moved |= _output.Resize(rows * _weights.OutputColumns * sizeof(float));

@@ -1,5 +1,6 @@
 using Grok1Cluster.Kernels.Cuda.Dense;
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Memory;
 using Grok1Cluster.Model.Checkpoints;
@@ -76,7 +77,7 @@ internal sealed unsafe class CudaLogitHead : IDisposable
         var logitsAt = _staging.Reserve<float>((long)rows.Length * _columns);
         _staging.Commit();
         _values.Resize((long)rows.Length * _axis.Stride);
-        _scales.Resize((long)rows.Length * _axis.Store.BlockCount * sizeof(float));
+        _scales.Resize(RowFactors.Bytes(rows.Length, _axis.Store.BlockCount));
         var addresses = _staging.At<nint>(rowsAt, rows.Length);
         for (var i = 0; i < rows.Length; i++)
             addresses[i] = ((CudaResidualStream)rows[i].Stream).Address(rows[i].Row);

@@ -1,6 +1,7 @@
 using Grok1Cluster.Kernels.Cuda.Attention;
 using Grok1Cluster.Kernels.Cuda.Dense;
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.KvCache;
 
@@ -104,7 +105,7 @@ internal sealed unsafe class CudaResidualStream : IResidualStream
         _sumAt = _exchange.Reserve<float>(rows * config.EmbeddingDim);
         _backAt = _exchange.Used;
         _activationsAt = _exchange.Reserve<byte>(rows * router.Input.Stride * ElementBytes);
-        _scalesAt = _exchange.Reserve<float>(router.Format == ActivationFormat.Float32 ? 0 : rows * router.Input.Store.BlockCount);
+        _scalesAt = _exchange.Reserve<byte>(router.Format == ActivationFormat.Float32 ? 0 : RowFactors.Bytes(rows, router.Input.Store.BlockCount));
         _expertsAt = _exchange.Reserve<int>(rows * config.ExpertsPerToken);
         _gatesAt = _exchange.Reserve<float>(rows * config.ExpertsPerToken);
         if (_step.Commit() | _exchange.Commit() | _layers.Attention.Resize(_size))
@@ -188,9 +189,9 @@ internal sealed unsafe class CudaResidualStream : IResidualStream
                         (long)axis.Store.Blocks[b].PaddedLength * ElementBytes);
         if (input.Format == ActivationFormat.Int8Blocks)
         {
-            Copy((byte*)(_exchange.Host + (nint)_scalesAt), (byte*)input.Scales, (long)_rows * axis.Store.BlockCount * sizeof(float));
             for (var row = 0; row < _rows; row++)
-                input.UpdateSums(row);
+                input.Complete(row);
+            RowFactors.Read((float*)(_exchange.Host + (nint)_scalesAt), input);
         }
         var count = _rows * _layers.Config.ExpertsPerToken;
         _exchange.At<int>(_expertsAt, count).CopyTo(experts);

@@ -1,5 +1,6 @@
 using Grok1Cluster.Kernels.Cuda.Dense;
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Checkpoints;
 using Grok1Cluster.Model.Config;
@@ -95,7 +96,7 @@ internal sealed class CudaRouter : IDisposable
 
 /// <summary>Device addresses of what the router writes.</summary>
 /// <param name="Activations">[rows, stride of the experts' input] int8 or float32.</param>
-/// <param name="Scales">[rows, activation blocks] float32; int8 only.</param>
+/// <param name="Scales">Factors of the rows (<see cref="Kernels.Cuda.Products.RowFactors"/>); int8 only.</param>
 /// <param name="Experts">[rows, ExpertsPerToken] int32.</param>
 /// <param name="Gates">[rows, ExpertsPerToken] float32.</param>
 internal readonly record struct RoutedRows(nint Activations, nint Scales, nint Experts, nint Gates);

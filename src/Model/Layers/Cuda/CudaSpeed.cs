@@ -1,5 +1,6 @@
 using Grok1Cluster.Kernels.Cuda.Dense;
 using Grok1Cluster.Kernels.Cuda.Devices;
+using Grok1Cluster.Kernels.Cuda.Products;
 using Grok1Cluster.Kernels.Formats;
 
 namespace Grok1Cluster.Model.Layers.Cuda;
@@ -8,7 +9,7 @@ namespace Grok1Cluster.Model.Layers.Cuda;
 /// What a GPU does, measured: memory by a copy on the device, arithmetic by the int8 product of many rows that prefill runs. Takes some
 /// milliseconds, and memory for as long.
 /// </summary>
-internal static class CudaSpeed
+internal static unsafe class CudaSpeed
 {
     private const long CopyBytes = 256 << 20;
 
@@ -48,7 +49,7 @@ internal static class CudaSpeed
             for (var rows = FirstRows; ; rows *= 2)
             {
                 using var values = device.Allocate((long)rows * axis.Stride);
-                using var scales = device.Allocate((long)rows * store.BlockCount * sizeof(float));
+                using var scales = Zeros(RowFactors.Bytes(rows, store.BlockCount));
                 using var y = device.Allocate((long)rows * Width * sizeof(float));
                 var product = new DenseProduct
                 {
@@ -59,6 +60,17 @@ internal static class CudaSpeed
                 if (took >= LongEnough || rows == MostRows)
                     return 2.0 * rows * Width * Width / took.TotalSeconds;
             }
+        }
+
+        // Whatever the values are, rows must not seem to have outliers.
+        IDeviceBuffer Zeros(long bytes)
+        {
+            using var host = device.AllocatePinned(bytes);
+            new Span<byte>((void*)host.Address, checked((int)bytes)).Clear();
+            var zeros = device.Allocate(bytes);
+            stream.CopyToDevice(zeros.Address, host.Address, bytes);
+            stream.Synchronize();
+            return zeros;
         }
 
         TimeSpan Best(Action work)
