@@ -79,7 +79,7 @@ internal static class BenchVerb
         var wire = new List<WireResult>();
         await using var session = await ClusterStarter.StartAsync(context, cluster, cancellation);
         if (session.Workers.Count > 0)
-            await WireBenchmark.RunAsync(GrpcTransport.Own, mutualTls: false, WireRounds, result =>
+            await WireBenchmark.RunAsync(GrpcTransport.Own, mutualTls: false, WireRounds, static _ => true, result =>
             {
                 wire.Add(result);
                 progress.Report($"the wire: {result.Transport}, {result.Bytes} bytes, {result.FanOut} peers");

@@ -11,21 +11,25 @@ internal sealed class Percentiles(int rounds)
     /// <summary>Processor time of this process a round.</summary>
     public double CpuMicroseconds { get; private set; }
 
+    /// <summary>Of it, that of the threads of the far ends; null where the system does not tell.</summary>
+    public double? FarCpuMicroseconds { get; private set; }
+
     /// <summary>Runs <paramref name="round"/> untimed for a tenth of the rounds, then timed.</summary>
-    public Percentiles Measure(Action round)
+    /// <param name="round">One round.</param>
+    /// <param name="farThreads">What the names of the far ends' threads begin with.</param>
+    public Percentiles Measure(Action round, string farThreads)
     {
         for (var i = 0; i < rounds / 10 + 1; i++)
             round();
-        using var self = Process.GetCurrentProcess();
-        var cpu = self.TotalProcessorTime;
+        var (cpu, far) = (Environment.CpuUsage.TotalTime, ThreadTimes.Sum(farThreads));
         for (var i = 0; i < rounds; i++)
         {
             var start = Stopwatch.GetTimestamp();
             round();
             _times[i] = Stopwatch.GetElapsedTime(start).TotalMicroseconds;
         }
-        self.Refresh();
-        CpuMicroseconds = (self.TotalProcessorTime - cpu).TotalMicroseconds / rounds;
+        CpuMicroseconds = (Environment.CpuUsage.TotalTime - cpu).TotalMicroseconds / rounds;
+        FarCpuMicroseconds = (ThreadTimes.Sum(farThreads) - far)?.TotalMicroseconds / rounds;
         Array.Sort(_times);
         return this;
     }
