@@ -10,7 +10,7 @@ var only = args.FirstOrDefault(arg => arg.StartsWith("only=", StringComparison.O
 GrpcTransport[] transports = args.Contains("stock") ? [GrpcTransport.Own, GrpcTransport.Stock] : [GrpcTransport.Own];
 Console.WriteLine($"load {MachineInfo.Here().LoadAverage:0.00}, {Environment.ProcessorCount} cores; microseconds; processor time of all ends / of the caller's end");
 foreach (var transport in transports)
-    await WireBenchmark.RunAsync(transport, mutualTls: true, rounds, name => name.StartsWith(only, StringComparison.Ordinal), Report, CancellationToken.None);
+    await WireBenchmark.RunAsync(transport, mutualTls: true, rounds, warmUp: TimeSpan.FromSeconds(2), name => name.StartsWith(only, StringComparison.Ordinal), Report, CancellationToken.None);
 
 static void Report(WireResult r) => Console.WriteLine(
     $"{r.Transport,-10} {r.Bytes >> 10,5} KiB x {r.FanOut}  p50 {r.P50Us,8:F1}  p99 {r.P99Us,8:F1}  p99.9 {r.P999Us,8:F1}  cpu {r.CpuUs,5:F0} / {r.NearCpuUs,5:F0}  {r.GbSEachWay,6:F2} GB/s each way"

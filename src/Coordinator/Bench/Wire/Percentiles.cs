@@ -4,11 +4,9 @@ namespace Grok1Cluster.Coordinator.Bench.Wire;
 
 /// <summary>Round trips measured, in microseconds.</summary>
 /// <param name="rounds">Rounds to time.</param>
-internal sealed class Percentiles(int rounds)
+/// <param name="warmUp">How long to go round before, at least; after about two seconds the compiler takes no core from those who are measured.</param>
+internal sealed class Percentiles(int rounds, TimeSpan warmUp)
 {
-    /// <summary>After so long the compiler no longer takes a core from those who are measured.</summary>
-    private static readonly TimeSpan Compiling = TimeSpan.FromSeconds(2);
-
     private readonly double[] _times = new double[rounds];
 
     /// <summary>Processor time of this process a round.</summary>
@@ -17,13 +15,13 @@ internal sealed class Percentiles(int rounds)
     /// <summary>Of it, that of the threads of the far ends; null where the system does not tell.</summary>
     public double? FarCpuMicroseconds { get; private set; }
 
-    /// <summary>Runs <paramref name="round"/> untimed, for a tenth of the rounds and until the runtime has compiled what is hot, then timed.</summary>
+    /// <summary>Runs <paramref name="round"/> untimed, for a tenth of the rounds and the time of warming up, then timed.</summary>
     /// <param name="round">One round.</param>
     /// <param name="farThreads">What the names of the far ends' threads begin with.</param>
     public Percentiles Measure(Action round, string farThreads)
     {
         var begin = Stopwatch.GetTimestamp();
-        for (var i = 0; i < rounds / 10 + 1 || Stopwatch.GetElapsedTime(begin) < Compiling; i++)
+        for (var i = 0; i < rounds / 10 + 1 || Stopwatch.GetElapsedTime(begin) < warmUp; i++)
             round();
         var (cpu, far) = (Environment.CpuUsage.TotalTime, ThreadTimes.Sum(farThreads));
         for (var i = 0; i < rounds; i++)

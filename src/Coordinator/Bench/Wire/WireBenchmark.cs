@@ -19,10 +19,11 @@ public static class WireBenchmark
     /// <param name="transport">Which HTTP/2.</param>
     /// <param name="mutualTls">Whether to measure TLS on both sides as well.</param>
     /// <param name="rounds">Of the smallest message; larger ones get fewer.</param>
+    /// <param name="warmUp">Before each measurement, at least.</param>
     /// <param name="wanted">Which to measure, by <c>OVER/KiB/PEERS</c> such as <c>tcp/12/8</c>.</param>
     /// <param name="done">Told of each result.</param>
     /// <param name="cancel">Looked at between results.</param>
-    public static async Task RunAsync(GrpcTransport transport, bool mutualTls, int rounds, Func<string, bool> wanted, Action<WireResult> done, CancellationToken cancel)
+    public static async Task RunAsync(GrpcTransport transport, bool mutualTls, int rounds, TimeSpan warmUp, Func<string, bool> wanted, Action<WireResult> done, CancellationToken cancel)
     {
         var folder = Directory.CreateTempSubdirectory("grok1-wire-");
         try
@@ -35,9 +36,9 @@ public static class WireBenchmark
                     cancel.ThrowIfCancellationRequested();
                     if (!wanted($"{over}/{bytes >> 10}/{fanOut}"))
                         continue;
-                    var raw = Raw(over == "unix" ? Path.Combine(folder.FullName, "raw") : null, bytes, fanOut, rounds / share);
+                    var raw = Raw(over == "unix" ? Path.Combine(folder.FullName, "raw") : null, bytes, fanOut, rounds / share, warmUp);
                     var listen = over == "unix" ? $"unix:{Path.Combine(folder.FullName, "grpc")}" : "127.0.0.1:0";
-                    var own = fanOut == 1 ? await SingleAsync(listen, transport, over == "mtls", bytes, rounds / share) : await FanAsync(transport, bytes, fanOut, rounds / share);
+                    var own = fanOut == 1 ? await SingleAsync(listen, transport, over == "mtls", bytes, rounds / share, warmUp) : await FanAsync(transport, bytes, fanOut, rounds / share, warmUp);
                     done(Result(transport, over, bytes, fanOut, own, raw));
                 }
             }
@@ -48,23 +49,23 @@ public static class WireBenchmark
         }
     }
 
-    private static Percentiles Raw(string? unixPath, int bytes, int fanOut, int rounds)
+    private static Percentiles Raw(string? unixPath, int bytes, int fanOut, int rounds, TimeSpan warmUp)
     {
         using var raw = new RawEcho(unixPath, bytes, fanOut);
-        var times = new Percentiles(rounds).Measure(raw.RoundTrip, RawEcho.FarThreads);
+        var times = new Percentiles(rounds, warmUp).Measure(raw.RoundTrip, RawEcho.FarThreads);
         if (unixPath is not null)
             File.Delete(unixPath);
         return times;
     }
 
-    private static async Task<Percentiles> SingleAsync(string listen, GrpcTransport transport, bool mutualTls, int bytes, int rounds)
+    private static async Task<Percentiles> SingleAsync(string listen, GrpcTransport transport, bool mutualTls, int bytes, int rounds, TimeSpan warmUp)
     {
         await using var server = await EchoServer.StartAsync(listen, transport, mutualTls);
         using var channel = server.Channel();
         using var call = channel.DuplexStreaming(Messages.Echo, new GrpcCallOptions { Scheduling = MessageScheduling.Inline }, CancellationToken.None);
         var message = new byte[bytes];
         var responses = new BlockingMessageReader<ReadOnlyMemory<byte>>(call.Responses);
-        return new Percentiles(rounds).Measure(() =>
+        return new Percentiles(rounds, warmUp).Measure(() =>
         {
             call.Write(message, CancellationToken.None);
             // Beside what it waits for, on the same cores, the dispatcher does not spin either.
@@ -72,7 +73,7 @@ public static class WireBenchmark
         }, FarThreads);
     }
 
-    private static async Task<Percentiles> FanAsync(GrpcTransport transport, int bytes, int fanOut, int rounds)
+    private static async Task<Percentiles> FanAsync(GrpcTransport transport, int bytes, int fanOut, int rounds, TimeSpan warmUp)
     {
         var servers = await Task.WhenAll(Enumerable.Range(0, fanOut).Select(_ => EchoServer.StartAsync("127.0.0.1:0", transport, mutualTls: false)));
         var channels = servers.Select(server => server.Channel()).ToArray();
@@ -82,7 +83,7 @@ public static class WireBenchmark
         using var gathered = new ManualResetEventSlim(false, spinCount: 0);
         var reading = calls.Select(ReadAsync).ToArray();
         var message = new byte[bytes];
-        var times = new Percentiles(rounds).Measure(() =>
+        var times = new Percentiles(rounds, warmUp).Measure(() =>
         {
             gathered.Reset();
             Volatile.Write(ref left, fanOut);
