@@ -31,11 +31,11 @@ internal static class BenchTables
 
     private static Table Wire(BenchmarkReport report)
     {
-        var table = Table("round trips of messages, microseconds", "over", "KiB", "peers", "p50", "p99", "p99.9", "bare p50", "bare p99", "GB/s each way", "cpu");
+        var table = Table("round trips of messages, microseconds", "over", "KiB", "peers", "p50", "p99", "p99.9", "bare p50", "bare p99", "GB/s each way", "cpu", "bare cpu", "cpu near", "bare near");
         foreach (var r in report.Wire)
             table.AddRow(
                 r.Transport, $"{r.Bytes / 1024}", $"{r.FanOut}", $"{r.P50Us:0}", $"{r.P99Us:0}", $"{r.P999Us:0}", Microseconds(r.RawP50Us), Microseconds(r.RawP99Us),
-                $"{r.GbSEachWay:0.00}", $"{r.CpuUs:0}");
+                $"{r.GbSEachWay:0.00}", $"{r.CpuUs:0}", Microseconds(r.RawCpuUs), Microseconds(r.NearCpuUs), Microseconds(r.RawNearCpuUs));
         return table;
     }
 

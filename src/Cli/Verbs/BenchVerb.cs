@@ -17,6 +17,7 @@ internal static class BenchVerb
     private const int MaxTokens = 1 << 20;
     private const int MaxConcurrency = 4096;
     private const int WireRounds = 4000;
+    private static readonly TimeSpan WireWarmUp = TimeSpan.FromMilliseconds(200);
 
     public static Command Create()
     {
@@ -79,7 +80,7 @@ internal static class BenchVerb
         var wire = new List<WireResult>();
         await using var session = await ClusterStarter.StartAsync(context, cluster, cancellation);
         if (session.Workers.Count > 0)
-            await WireBenchmark.RunAsync(GrpcTransport.Own, mutualTls: false, WireRounds, result =>
+            await WireBenchmark.RunAsync(GrpcTransport.Own, mutualTls: false, WireRounds, WireWarmUp, static _ => true, result =>
             {
                 wire.Add(result);
                 progress.Report($"the wire: {result.Transport}, {result.Bytes} bytes, {result.FanOut} peers");

@@ -19,10 +19,10 @@ internal sealed class ConnectionSocket : IDisposable
 
     private readonly Socket _socket;
     private readonly long _spinTicks;
+    private readonly SafeSocketHandle? _direct;
     private SslStream? _tls;
     private ByteBuffer? _encrypted;
     private int _encryptedSent;
-    private bool _expectMore;
     private volatile bool _hasReceived;
 
     /// <param name="socket">Connected. It is owned and closed by this object.</param>
@@ -31,7 +31,9 @@ internal sealed class ConnectionSocket : IDisposable
     {
         _socket = socket;
         _spinTicks = (long)(spin.TotalSeconds * Stopwatch.Frequency);
-        socket.Blocking = false;
+        _direct = LinuxSocket.Prepare(socket);
+        if (_direct is null)
+            socket.Blocking = false;
         if (socket.AddressFamily == AddressFamily.Unix)
             socket.SendBufferSize = socket.ReceiveBufferSize = UnixSocketBuffer;
         else
@@ -150,32 +152,44 @@ internal sealed class ConnectionSocket : IDisposable
 
     private int ReceiveRaw(Span<byte> to)
     {
-        // After a full read more is likely there already: ask without waiting first.
-        for (var wait = !_expectMore; ; wait = true)
+        var received = _spinTicks > 0 ? Spin(to) : null;
+        if (_direct is not null)
+            received ??= LinuxSocket.Receive(_direct, to, wait: true);
+        while (received is null)
         {
-            if (wait && !(_spinTicks > 0 && Spin()))
-                _socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectRead);
-            var received = _socket.Receive(to, SocketFlags.None, out var error);
-            if (error == SocketError.WouldBlock)
-                continue;
-            if (error != SocketError.Success)
-                throw Broken(error);
-            _expectMore = received == to.Length;
-            _hasReceived = true;
-            return received;
+            _socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectRead);
+            received = TryReceive(to);
         }
+        _hasReceived = true;
+        return received.Value;
     }
 
-    private bool Spin()
+    private int? Spin(Span<byte> to)
     {
         for (var end = Stopwatch.GetTimestamp() + _spinTicks; Stopwatch.GetTimestamp() < end;)
-            if (_socket.Available > 0)
-                return true;
-        return false;
+            if (TryReceive(to) is { } received)
+                return received;
+        return null;
+    }
+
+    /// <summary>Null where there is nothing yet.</summary>
+    private int? TryReceive(Span<byte> to)
+    {
+        if (_direct is not null)
+            return LinuxSocket.Receive(_direct, to, wait: false);
+        var received = _socket.Receive(to, SocketFlags.None, out var error);
+        return error switch
+        {
+            SocketError.Success => received,
+            SocketError.WouldBlock => null,
+            _ => throw Broken(error),
+        };
     }
 
     private int SendRaw(ReadOnlySpan<byte> from)
     {
+        if (_direct is not null)
+            return LinuxSocket.Send(_direct, from);
         var sent = _socket.Send(from, SocketFlags.None, out var error);
         return error switch
         {

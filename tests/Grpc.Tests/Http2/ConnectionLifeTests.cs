@@ -95,8 +95,9 @@ public class ConnectionLifeTests
     [InlineData(MessageScheduling.Pool, 0)]
     public async Task A_thread_of_its_own_reads_and_writes_a_stream(MessageScheduling scheduling, int spinMicroseconds)
     {
-        await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"] }, GrpcTransport.Own);
-        using var channel = server.Channel();
+        var spin = TimeSpan.FromMicroseconds(spinMicroseconds);
+        await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], ReceiveSpin = spin }, GrpcTransport.Own);
+        using var channel = server.Channel(new GrpcChannelOptions { ReceiveSpin = spin });
         await Task.Factory.StartNew(() =>
         {
             using var chat = channel.DuplexStreaming(EchoService.Chat, Conformance.Patient with { Scheduling = scheduling }, CancellationToken.None);
@@ -104,7 +105,7 @@ public class ConnectionLifeTests
             for (var i = 0; i < 300; i++)
             {
                 chat.Write(Raw.Pattern(i * 100), CancellationToken.None);
-                Assert.True(responses.MoveNext(TimeSpan.FromMicroseconds(spinMicroseconds), CancellationToken.None));
+                Assert.True(responses.MoveNext(spin, CancellationToken.None));
                 Assert.Equal(Raw.Pattern(i * 100), responses.Current);
             }
         }, TaskCreationOptions.LongRunning).WaitAsync(TestServer.Patience);
