@@ -3,7 +3,7 @@ using System.Text;
 namespace Grok1Cluster.Model;
 
 /// <summary>Text from a hostile file, made fit for a one-line message.</summary>
-internal static class Printable
+public static class Printable
 {
     private const int MaxLength = 120;
 
