@@ -64,15 +64,13 @@ internal sealed class MembershipOptions
     public int LeastWorkers(VerbContext context) => context.Get(_leastWorkers);
 
     /// <summary>Registers a worker; null: nobody is to know of it.</summary>
-    /// <param name="id">The worker's.</param>
     /// <param name="listen">Its gRPC address, as asked for.</param>
     /// <param name="tls">The directory of the worker's credentials; null: it has none.</param>
-    /// <exception cref="UsageException">The cluster, the id or the address cannot be told to others, or the flags contradict each other.</exception>
-    public WorkerRegistrar? ForWorker(VerbContext context, string id, string listen, string? tls)
+    /// <exception cref="UsageException">The cluster or the address cannot be told to others, or the flags contradict each other.</exception>
+    public WorkerRegistrar? ForWorker(VerbContext context, string listen, string? tls)
     {
         if (Read(context, tls) is not { } etcd)
             return null;
-        CheckName("--id", id);
         return new WorkerRegistrar(etcd, Advertised(context, "--listen", listen, portIsKnown: false), context.Output.Note);
     }
 

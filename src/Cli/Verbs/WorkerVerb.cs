@@ -70,7 +70,7 @@ internal static class WorkerVerb
             var credentials = context.Get(supervised) ? null : SecurityFlags.OpenForListening(context, context.Get(listen), tls, insecure, new NodeIdentity(NodeRole.Worker, context.Get(id)));
             machine.Bind(context);
             // Whoever started a supervised worker knows it.
-            var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(id), context.Get(listen), context.Get(tls));
+            var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(listen), context.Get(tls));
             if (registrar is not null)
                 await registrar.CheckAsync(context.Get(id), cancellation);
             using var lost = new DeviceLoss("worker");

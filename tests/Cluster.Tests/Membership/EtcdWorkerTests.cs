@@ -36,7 +36,7 @@ public sealed class EtcdWorkerTests(EtcdFixture etcd, ModelFixture models) : ICl
     [InlineData("others cannot reach ::; say --advertise HOST:PORT", "--listen", "[::]:9050")]
     [InlineData("--advertise: others cannot reach port 0", "--advertise", "node3:0")]
     [InlineData("--cluster: 'a/b' cannot be a part of a key", "--cluster", "a/b")]
-    [InlineData("--id: 'worker 1' cannot be a part of a key", "--id", "worker 1")]
+    [InlineData("--id: 'worker 1' is not up to 128 letters, digits", "--id", "worker 1")]
     public async Task An_address_or_name_that_others_cannot_use_is_refused_before_anything_is_loaded(string problem, string flag, string value)
     {
         var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-b"), "--etcd", "127.0.0.1:1", "--insecure", flag, value);

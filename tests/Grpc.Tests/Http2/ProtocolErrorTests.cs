@@ -67,7 +67,9 @@ public class ProtocolErrorTests
         { "a header list over the limit", RawPeer.Frame(0x1, 0x4, 1, RawPeer.Block([.. RawPeer.EchoHead, new("x", new string('y', 40_000))])), 0xb },
     };
 
-    private static HeaderList Hang => [.. RawPeer.EchoHead.Select(h => h.Key == ":path" ? new(":path", EchoService.HangLater.Path) : h)];
+    private static HeaderList Hang => HeadOf(EchoService.HangLater);
+
+    private static HeaderList HeadOf(GrpcMethod<string, string> method) => [.. RawPeer.EchoHead.Select(h => h.Key == ":path" ? new(":path", method.Path) : h)];
 
     [Theory]
     [MemberData(nameof(ConnectionFaults), DisableDiscoveryEnumeration = true)]
@@ -120,11 +122,10 @@ public class ProtocolErrorTests
     {
         await using var server = await StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], StreamWindowBytes = 65_535, ConnectionWindowBytes = 100_000 });
         using var peer = RawPeer.Greet(server.Address);
-        // No method reads these bytes, as the message never ends; the stream's window is the first to be full.
+        // Nobody takes these messages, so nothing is granted; the stream's window is the first to be full.
         var part = new byte[16_384];
-        peer.Send(RawPeer.Frame(0x1, 0x4, 1, RawPeer.Block(Hang)));
-        peer.Send(RawPeer.Frame(0x0, 0, 1, [0, 0, 0, 0, 0, 0, .. part[6..]]));
-        for (var i = 0; i < 5; i++)
+        peer.Send(RawPeer.Frame(0x1, 0x4, 1, RawPeer.Block(HeadOf(EchoService.Deaf))));
+        for (var i = 0; i < 6; i++)
             peer.TrySend(RawPeer.Frame(0x0, 0, 1, part));
         Assert.Equal(RawPeer.Number(0x3), peer.ReadUntil(FrameType.RstStream).Payload);
     }

@@ -30,6 +30,9 @@ public static class EchoService
     /// <summary>Server streaming: one response, then waits until the call is cancelled.</summary>
     public static GrpcMethod<string, string> HangLater { get; } = Raw.TextMethod("HangLater");
 
+    /// <summary>Duplex: takes no message, and waits until the call is cancelled.</summary>
+    public static GrpcMethod<string, string> Deaf { get; } = Raw.TextMethod("Deaf");
+
     /// <summary>Unary: sends the metadata "text" and "data-bin" back as headers and, with "-trailer" before the suffix, as trailers.</summary>
     public static GrpcMethod<string, string> Mirror { get; } = Raw.TextMethod("Mirror");
 
@@ -71,6 +74,7 @@ public static class EchoService
             await responses.WriteAsync("first", context.CancellationToken);
             await Task.Delay(Timeout.Infinite, context.CancellationToken);
         })
+        .AddDuplexStreaming(Deaf, static (_, _, context) => Task.Delay(Timeout.Infinite, context.CancellationToken))
         .AddUnary(Mirror, static (request, context) =>
         {
             context.ResponseHeaders.Add("text", context.RequestHeaders.Text("text")!);
