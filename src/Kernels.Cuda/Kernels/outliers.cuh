@@ -7,7 +7,7 @@
 #include "expert_layout.cuh"
 
 #define MAX_OUTLIERS 3
-#define LEAST_RMS 20
+#define LEAST_RMS 16
 #define COUNTS_OF_WORD 4
 
 struct Outlier

@@ -8,10 +8,10 @@ namespace Grok1Cluster.Kernels.Formats;
 /// A block of zeros has scale 0.
 /// <para>
 /// Rounding is off by 1 / sqrt(12) of a step. Where the values of a block have an RMS below <see cref="LeastRms"/> steps, which takes
-/// one that dominates the others, that is more than 1.44 % of what the block is worth. Then the largest value becomes an <see cref="Outlier"/>: kept
+/// one that dominates the others, that is more than 1.8 % of what the block is worth. Then the largest value becomes an <see cref="Outlier"/>: kept
 /// as float32 and multiplied apart (<c>OutlierProduct</c>), while the rest has a scale of its own. A block has at most
-/// <see cref="MaxOutliers"/>: each takes 31 % of the block's power or more, so what is left of a block of 128 cannot cost more than
-/// sqrt(128 / 12) / 127 * sqrt(0.69^3) = 1.5 %. Blocks of up to 40 values have none, since their largest value alone is RMS enough.
+/// <see cref="MaxOutliers"/>: each takes 49 % of the block's power or more, so what is left of a block of 128 cannot cost more than
+/// sqrt(128 / 12) / 127 * sqrt(0.51^3) = 0.9 %. Blocks of up to 63 values have none, since their largest value alone is RMS enough.
 /// The decision is one of integers, the same on every path and device.
 /// </para>
 /// </summary>
@@ -21,7 +21,7 @@ public static unsafe class ActivationQuantizer
     public const int MaxOutliers = 3;
 
     /// <summary>RMS of a block's int8 values, in steps, below which its largest value becomes an outlier.</summary>
-    public const int LeastRms = 20;
+    public const int LeastRms = 16;
 
     /// <summary>Blocks whose largest magnitude is below this become zeros: 127 / max would overflow.</summary>
     private const float Least = 1e-30f;

@@ -32,7 +32,7 @@ public sealed class DenseLayersTests
     }
 
     [EmulatedTheory]
-    [InlineData(400)]
+    [InlineData(800)]
     [InlineData(1024)]
     public void Rows_with_outliers_have_the_bits_of_the_CPU(int embeddingDim)
     {

@@ -7,7 +7,11 @@ namespace Grok1Cluster.Kernels.Tests.MatMul;
 public unsafe class OutlierTests
 {
     /// <summary>What fast may cost of the output's RMS.</summary>
+    /// <summary>What channels of 50 and 100 sigma may cost of the output's RMS.</summary>
     private const double Promise = 0.015;
+
+    /// <summary>1 / sqrt(12) of a step, where the values have an RMS of 16 steps.</summary>
+    private const double WorstBlock = 0.0181;
 
     [Theory]
     [InlineData(6144, WeightFormat.Int8, 0.005)]
@@ -48,9 +52,9 @@ public unsafe class OutlierTests
     }
 
     [Fact]
-    public void No_block_is_off_by_more_than_one_and_a_half_percent_of_its_rms_whatever_it_holds()
+    public void No_block_is_off_by_more_than_1_8_percent_of_its_rms_whatever_it_holds()
     {
-        foreach (var (length, format) in ((int, WeightFormat)[])[(128, WeightFormat.Int8), (100, WeightFormat.Int8), (41, WeightFormat.Int8), (40, WeightFormat.Int8), (32, WeightFormat.Int4)])
+        foreach (var (length, format) in ((int, WeightFormat)[])[(128, WeightFormat.Int8), (100, WeightFormat.Int8), (64, WeightFormat.Int8), (63, WeightFormat.Int8), (32, WeightFormat.Int4)])
         {
             using var axis = new ReductionAxis(length, 1, null, format);
             using var activations = new Activations(axis, ActivationFormat.Int8Blocks);
@@ -65,7 +69,7 @@ public unsafe class OutlierTests
                     power += x.Sum(value => (double)value * value);
                     error += Enumerable.Range(0, length).Sum(k => Math.Pow(x[k] - Seen(activations, k), 2));
                 }
-                Assert.True(Math.Sqrt(error / power) < Promise, $"{kind}, {length} values: {Math.Sqrt(error / power):P2}");
+                Assert.True(Math.Sqrt(error / power) < WorstBlock, $"{kind}, {length} values: {Math.Sqrt(error / power):P2}");
             }
         }
     }
@@ -197,7 +201,7 @@ public unsafe class OutlierTests
         ("few large", (length, seed) => [.. TestNumbers.Normal(length, seed).Select((value, i) => (i * 7 + seed) % 53 == 0 ? value * (20 + seed) : value)]),
         ("heavy tail", (length, seed) => [.. TestNumbers.Normal(length, seed).Select(value => MathF.Pow(value, 3 + seed % 5 * 2))]),
         ("series", (length, seed) => [.. Enumerable.Range(0, length).Select(i => MathF.Pow(0.2f + seed % 16 * 0.05f, (i * 11 + seed) % length * 0.5f) * (1 + seed * 1e-3f))]),
-        ("at the edge", (length, seed) => [.. TestNumbers.Normal(length, seed).Select((value, i) => i == seed % length ? 7.5f : value)]),
+        ("at the edge", (length, seed) => [.. TestNumbers.Normal(length, seed).Select((value, i) => i == seed % length ? 11 : value)]),
         ("mostly zeros", (length, seed) => [.. TestNumbers.Normal(length, seed).Select((value, i) => (i + seed) % 17 == 0 ? value : 0)]),
     ];
 
@@ -215,7 +219,9 @@ public unsafe class OutlierTests
         var fixture = new ProductFixture(WeightFormat.Int8, ActivationFormat.Int8Blocks, length, groups, width, columns, rows);
         for (var row = 2; row < rows; row += 3)
         {
-            fixture.X.Set(row, Kinds[1 + row % 2].Make(length, row));
+            var x = Kinds[1 + row % 2].Make(length, row);
+            x[row * 31 % length] = 1e4f * x.Max(Math.Abs);
+            fixture.X.Set(row, x);
             Assert.True(fixture.X.CountOutliers(row) > 0);
         }
         return fixture;
