@@ -117,12 +117,12 @@ internal sealed class X64Assembler
         Immediate(to - (Here + sizeof(int)));
     }
 
-    /// <summary>Asks for a cache line.</summary>
-    public void Prefetcht0(Address address)
+    /// <summary>Asks for a cache line that is used once: it goes to L1 alone.</summary>
+    public void Prefetchnta(Address address)
     {
         Rex(0, 0, address);
         _code.AddRange([0x0F, 0x18]);
-        Memory(1, address);
+        Memory(0, address);
     }
 
     public void Push(Gpr register) => _code.AddRange([(byte)(0x40 | (int)register >> 3), (byte)(0x50 | (int)register & 7)]);

@@ -98,7 +98,7 @@ internal static unsafe class Vnni512Product
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void RunStream(Kernels kernels, Vnni512Tile* tile, int panels, int count, float* y)
     {
-        tile->Ahead = tile->Weights + kernels.AheadBytes;
+        tile->Ahead = tile->Weights + Vnni512TileWriter.AheadBytes;
         tile->AheadStep = kernels.StepBytes;
         tile->Y = y;
         tile->YEnd = (float*)((byte*)y + panels * tile->PanelStride);
@@ -115,7 +115,7 @@ internal static unsafe class Vnni512Product
         for (int t = 0, first = 0; t < tiles; t++)
         {
             var height = (count - first + tiles - t - 1) / (tiles - t);
-            tile->Ahead = tile->Weights + (tiles == 1 ? kernels.AheadBytes : bytes + bytes * t / tiles);
+            tile->Ahead = tile->Weights + (tiles == 1 ? Vnni512TileWriter.AheadBytes : bytes + bytes * t / tiles);
             tile->Rows = rows + first;
             tile->Y = y + first * stride;
             tile->YEnd = tile->Y;
@@ -161,8 +161,5 @@ internal static unsafe class Vnni512Product
 
         /// <summary>Bytes of weights that a step takes; of int4 with a quarter of a block's scales.</summary>
         public int StepBytes => Int4 ? PanelLayout.Int4BlockBytes / 4 : 4 * PanelLayout.Columns;
-
-        /// <summary>How far ahead a single tile asks for weights.</summary>
-        public int AheadBytes => Int4 ? 16 * PanelLayout.Int4BlockBytes : 4096;
     }
 }

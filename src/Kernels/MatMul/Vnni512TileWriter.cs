@@ -14,16 +14,16 @@ namespace Grok1Cluster.Kernels.MatMul;
 ///     y[r] = fma(float(dot[r]), scale[r][b] * weightScale[b], y[r])
 /// </code>
 /// Sixteen chains keep both multipliers busy at eight rows, and the 32 registers hold them. int4 weights are masked and
-/// shifted apart on the way: rows k..k+3 in the low four bits, k+4..k+7 in the high ones. Two panels are two streams, which the
-/// processor fetches ahead by itself, and together faster than one. Kernels of one panel ask for what comes, and so do those of int4,
-/// whose unpacking leaves the processor less room to look ahead.
+/// shifted apart on the way: rows k..k+3 in the low four bits, k+4..k+7 in the high ones. Two panels are two streams, which together
+/// are read faster than one. All kernels ask for what comes, past L2 and L3: weights are used once, and what they would push out there
+/// costs time as well.
 /// </summary>
 internal sealed class Vnni512TileWriter
 {
     private const int VectorBytes = 64, StepBytes = 2 * VectorBytes;
 
-    /// <summary>How far ahead two panels of int4 ask for weights.</summary>
-    private const int PairAheadBytes = 2048;
+    /// <summary>How far ahead weights are asked for where one tile takes them.</summary>
+    public const int AheadBytes = 4096;
 
     // r8 to r15 point to the rows' activations; two panels have four rows at most. Some registers serve twice, in turns.
     private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx, Blocks = Rdx, PairWeights = R12, PairY = R13;
@@ -99,10 +99,11 @@ internal sealed class Vnni512TileWriter
         var block = _code.Here;
         WriteStart();
         var step = _code.Here;
-        if (!_pairs)
+        if (_pairs)
+            for (var vector = 0; vector < _vectors; vector++)
+                WritePairPrefetch(vector);
+        else
             WritePrefetch();
-        else if (_int4)
-            WritePairPrefetch();
         if (_int4)
             WriteInt4Step();
         else
@@ -144,17 +145,14 @@ internal sealed class Vnni512TileWriter
     {
         // An int4 block brings its scales along: 144 bytes a step.
         for (var line = 0; line < (_int4 ? 3 : 2); line++)
-            _code.Prefetcht0(Address.At(Ahead, line * VectorBytes));
+            _code.Prefetchnta(Address.At(Ahead, line * VectorBytes));
         _code.Add(Ahead, Field(nameof(Vnni512Tile.AheadStep)));
     }
 
-    private void WritePairPrefetch()
+    private void WritePairPrefetch(int vector)
     {
-        for (var vector = 0; vector < _vectors; vector++)
-        {
-            var address = WeightsOf(vector, VectorBytes);
-            _code.Prefetcht0(address with { Displacement = address.Displacement + PairAheadBytes });
-        }
+        var address = WeightsOf(vector, VectorBytes);
+        _code.Prefetchnta(address with { Displacement = address.Displacement + AheadBytes });
     }
 
     private void WriteInt8Step()
@@ -205,7 +203,12 @@ internal sealed class Vnni512TileWriter
             _code.Vpslld(WeightScales + vector, WeightScales + vector, 16);
         }
         if (_int4)
+        {
+            // Scales are a cache line of their own between the blocks of each panel.
+            for (var vector = 0; _pairs && vector < _vectors; vector += 2)
+                WritePairPrefetch(vector);
             _code.Add(Weights, PanelLayout.Columns * sizeof(ushort));
+        }
         else
             _code.Add(Blocks, Marshal.SizeOf<Vnni512Tile.Block>());
         _code.Mov(YRow, Field(nameof(Vnni512Tile.Y)));
