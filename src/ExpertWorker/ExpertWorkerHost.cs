@@ -98,7 +98,8 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             var calls = new CallEpochs();
             var keeper = new TileKeeper(options.Id, tiles, local, new BlockFetcher(store, cache, options.Note, options.Tls), options.Weights, options.MemoryLimit, calls, options.Verify, leavesLoading: gpu is not null);
             await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
-            var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
+            var threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
+            var pool = Push(new ComputePool(threads, options.Spin && threads <= Environment.ProcessorCount));
             var device = keeper.Device = Push(await Task.Run(() => OpenDevice(options, gpu, tiles, pool, cancel), cancel));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();

@@ -47,7 +47,7 @@ public sealed record ExpertWorkerOptions
     /// <summary>Compute threads; 0: one a core.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Whether idle compute threads spin for a moment; off where processes times threads exceed the cores.</summary>
+    /// <summary>Whether idle compute threads spin for a moment; off where other processes compute on the same cores. No effect where <see cref="Threads"/> exceed the cores.</summary>
     public bool Spin { get; init; }
 
     /// <summary>Most bytes of weights to hold; null: what the machine has available.</summary>

@@ -122,6 +122,8 @@ internal static class WorkerVerb
                     Verify = !context.Get(noVerify),
                     Faults = context.Get(faults) ?? [],
                     FaultSeed = context.Get(faultSeed),
+                    // A supervised worker shares its machine with others and their coordinator.
+                    Spin = !context.Get(supervised),
                     Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
                     HttpPort = context.Get(httpPort),
                     HttpHost = host,

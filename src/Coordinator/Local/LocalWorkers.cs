@@ -2,6 +2,7 @@ using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Kernels.Memory;
+using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Coordinator.Local;
 
@@ -37,6 +38,7 @@ public sealed class LocalWorkers : IAsyncDisposable
         var planPath = Path.Combine(directory, "plan.json");
         PlanFile.Save(planPath, plan);
         var nodes = options.SpreadOverNumaNodes ? NumaNode.All() : [];
+        var shares = nodes.Count > 0 ? [] : CpuShares.Of(CpuAffinity.Allowed(), options.Workers, threads);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         var starting = WorkerIds.Numbered(options.Workers).Select(async (id, number) =>
         {
@@ -71,6 +73,7 @@ public sealed class LocalWorkers : IAsyncDisposable
             "--weight-pages", options.Weights.Pages.ToString().ToLowerInvariant(),
             .. options.Weights.Locked ? ["--lock-memory"] : Array.Empty<string>(),
             .. nodes.Count > 0 ? ["--numa-node", nodes[number % nodes.Count].Number.ToString()] : Array.Empty<string>(),
+            .. shares.Count > 0 ? ["--cpus", shares[number].ToString()] : Array.Empty<string>(),
         ], line => note($"[{id}] {line}"), progress is null ? null : progress.Add, stop);
     }
 

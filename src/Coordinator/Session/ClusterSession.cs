@@ -123,7 +123,8 @@ public sealed class ClusterSession : IAsyncDisposable
         Tokenizer = Store.TokenizerPath is { } path ? SentencePieceTokenizer.Load(path) : null;
         var threads = Options.Threads ?? Environment.ProcessorCount;
         var local = !Options.HasRemoteWorkers && Options.Workers == 0;
-        Pool = Own(new ComputePool(threads, spin: local && threads <= Environment.ProcessorCount));
+        // Local workers compute on the same cores.
+        Pool = Own(new ComputePool(threads, spin: Options.Workers == 0 && threads <= Environment.ProcessorCount));
         var exact = Options.Precision == Precision.Exact;
         var weightMemory = Options.Weights.For(weights.EveryStepBytes + (local ? ExpertBytes : 0));
         var cpu = new CpuDenseDevice(Store.Config, Pool, exact, Options.KvFormat);

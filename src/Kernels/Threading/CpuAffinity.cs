@@ -26,6 +26,23 @@ public static unsafe partial class CpuAffinity
         Set(0, cpus);
     }
 
+    /// <summary>Where the calling thread may run, in ascending order; null where the system does not say, or there are CPUs beyond <see cref="CpuSet.Limit"/>.</summary>
+    public static CpuSet? Allowed()
+    {
+        if (!OperatingSystem.IsLinux())
+            return null;
+        Span<byte> mask = stackalloc byte[CpuSet.Limit / 8];
+        mask.Clear();
+        fixed (byte* bits = mask)
+            if (GetAffinity(0, (nuint)mask.Length, bits) != 0)
+                return null;
+        var cpus = new List<int>();
+        for (var cpu = 0; cpu < CpuSet.Limit; cpu++)
+            if ((mask[cpu / 8] >> (cpu % 8) & 1) != 0)
+                cpus.Add(cpu);
+        return new CpuSet(cpus);
+    }
+
     private static void Set(int thread, CpuSet cpus)
     {
         Span<byte> mask = stackalloc byte[CpuSet.Limit / 8];
@@ -41,4 +58,7 @@ public static unsafe partial class CpuAffinity
 
     [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
     private static partial int SetAffinity(int thread, nuint bytes, byte* mask);
+
+    [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
+    private static partial int GetAffinity(int thread, nuint bytes, byte* mask);
 }
