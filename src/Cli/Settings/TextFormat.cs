@@ -39,6 +39,10 @@ internal static class TextFormats
     public static TextFormat<long> Bytes { get; } =
         new("SIZE", "a size such as 16GiB, 16GB or 500000000", ByteSize.TryParse);
 
+    /// <summary>A size within bounds.</summary>
+    public static TextFormat<long> BytesFrom(long min, long max) => new("SIZE", $"a size such as 16MiB, 16MB or 500000, from {ByteSize.Format(min)} to {ByteSize.Format(max)}",
+        (string text, out long value) => ByteSize.TryParse(text, out value) && value >= min && value <= max);
+
     /// <summary>A size, which may be 0.</summary>
     public static TextFormat<long> BytesOrNone { get; } =
         new("SIZE", "0 or a size such as 16GiB, 16GB or 500000000", (string text, out long value) => ByteSize.TryParse(text, out value) || text.Trim() == "0");

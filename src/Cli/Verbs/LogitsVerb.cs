@@ -10,7 +10,7 @@ internal static class LogitsVerb
 {
     public static Command Create()
     {
-        var tokens = PromptOptions.TokensOption();
+        var tokens = PromptOptions.TokensOption("token ids to score");
         tokens.Required = true;
         var cluster = new ClusterOptions(defaultWorkers: 0);
         var verb = new Verb("logits", "One forward pass: the best next token of every position, the last logits, the experts taken.",

@@ -30,6 +30,7 @@ internal static class PlanVerb
         fleet.AddTo(verb);
         verb.Runs((context, _) =>
         {
+            context.RefuseIdle(context.Get(plan).Kind == PlanKind.File, "a plan file is checked as it is; leave it out, or the file", [workers, target, copies, .. fleet.Flags]);
             var made = Make(context, model.Read(context), context.Get(plan), context.Get(workers), fleet, context.Get(target), context.Get(copies));
             Write(context, made, context.Get(file));
             return Task.FromResult(ExitCodes.Ok);

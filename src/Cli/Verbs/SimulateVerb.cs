@@ -36,6 +36,7 @@ internal static class SimulateVerb
             int[] counts = context.Get(concurrency) is { Length: > 0 } given ? given : [1, 2, 4, 8, 16, 32];
             if (counts.Any(count => count is < 1 or > 4096))
                 throw new UsageException("--concurrency: counts from 1 to 4096, separated by commas");
+            context.RefuseIdle(context.Get(plan).Kind == PlanKind.File, "the plan file names the workers; leave it out, or the file", workers);
             var planned = model.Read(context);
             var request = context.Get(plan);
             // A plan file names its own workers.

@@ -28,7 +28,7 @@ internal static class CertsOptions
     public static FormattedOption<string[]?> Hosts(string without) =>
         new("--host", HostNames, null, $"names and IP addresses by which others reach it (default: {without})");
 
-    public static Argument<NodeRole> Role() => new("ROLE") { Description = RoleNames, HelpName = RoleNames, CustomParser = result => ParseRole(result, "ROLE") };
+    public static Argument<NodeRole> Role() => new("ROLE") { Description = RoleNames.Replace("|", ", "), CustomParser = result => ParseRole(result, "ROLE") };
 
     public static Option<NodeRole> RoleOption() => new("--role") { Description = "whose certificate it gets", HelpName = RoleNames, Required = true, CustomParser = result => ParseRole(result, "--role") };
 

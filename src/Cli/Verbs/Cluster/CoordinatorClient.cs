@@ -6,6 +6,7 @@ using System.Security.Authentication;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Dashboard;
 
 namespace Grok1Cluster.Cli.Verbs.Cluster;
@@ -111,8 +112,15 @@ internal sealed class CoordinatorClient : IDisposable
         try
         {
             using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellation));
-            var message = document.RootElement.GetProperty("error").GetProperty("message").GetString()!;
-            return response.StatusCode == HttpStatusCode.Forbidden ? new AuthenticationException(message) : new ClusterChangeException(message);
+            var error = document.RootElement.GetProperty("error");
+            var message = error.GetProperty("message").GetString()!;
+            return response.StatusCode switch
+            {
+                HttpStatusCode.Forbidden => new AuthenticationException(message),
+                HttpStatusCode.BadRequest when error.GetProperty("code").GetString() == "invalid_plan" => new PlanException(message),
+                HttpStatusCode.BadRequest => new UsageException(message),
+                _ => new ClusterChangeException(message),
+            };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
