@@ -27,8 +27,16 @@ internal static class RunVerb
         {
             var source = prompt.Read(context);
             var settings = sampling.Read(context);
-            await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
-            var (text, tokens) = source.Tokenise(session.Tokenizer, session.Store.Name);
+            var (text, tokens) = (default(string), Array.Empty<int>());
+            var options = ClusterStarter.Options(context, cluster.Read(context), cancellation) with
+            {
+                Opened = (store, tokenizer) =>
+                {
+                    (text, tokens) = source.Tokenise(tokenizer, store.Name);
+                    PromptRules.Check(tokens, store.Config, toGenerate: 1);
+                },
+            };
+            await using var session = await ClusterStarter.StartAsync(context, options, cancellation);
             var request = new GenerationRequest { Prompt = tokens, MaxTokens = settings.MaxTokens, Sampling = settings.ToEngine(), IgnoreEos = settings.IgnoreEos };
             var result = await GenerateAsync(context, session, text, request, cancellation);
             Report(context, session, text, request, result);
@@ -39,7 +47,6 @@ internal static class RunVerb
 
     private static async Task<GenerationResult> GenerateAsync(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, CancellationToken cancellation)
     {
-        // First of all, because it checks the prompt.
         var handle = session.StartEngine(new EngineOptions()).Submit(request, cancellation);
         var live = !context.Output.Json;
         var decoder = live ? session.Tokenizer?.CreateDecoder(request.Prompt) : null;

@@ -80,7 +80,7 @@ public static class JsonShape
         if (type == typeof(bool))
             return (value.ValueKind is JsonValueKind.True or JsonValueKind.False, "true or false");
         if (type == typeof(int))
-            return (isNumber && value.TryGetInt32(out _), $"a whole number from {int.MinValue} to {int.MaxValue}");
+            return (isNumber && value.TryGetInt32(out _), $"a whole number of at most {int.MaxValue}");
         if (type == typeof(long))
             return (isNumber && value.TryGetInt64(out _), "a whole number");
         if (type == typeof(double))
