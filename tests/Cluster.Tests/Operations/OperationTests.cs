@@ -119,6 +119,14 @@ public class OperationTests(ModelFixture models) : IClassFixture<ModelFixture>
     }
 
     [Fact]
+    public async Task A_text_that_is_no_plan_of_the_model_is_refused_before_anything_is_changed()
+    {
+        await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a");
+        Assert.Equal("the plan is malformed: the whole lacks epoch, model, cuts, bundles", Assert.Throws<PlanException>(() => cluster.Operations.Read("{}"u8)).Message);
+        Assert.Contains("does not fit model", Assert.Throws<PlanException>(() => cluster.Operations.Read("""{"epoch":1,"model":"m","cuts":[0,5],"bundles":[]}"""u8)).Message);
+    }
+
+    [Fact]
     public async Task The_last_worker_cannot_be_drained()
     {
         await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a");
