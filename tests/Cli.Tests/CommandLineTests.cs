@@ -51,12 +51,17 @@ public sealed class CommandLineTests
             Assert.All(command.Options.Where(option => !option.Hidden), option => Assert.False(string.IsNullOrEmpty(option.Description), $"{command.Name} {option.Name}"));
             Assert.All(command.Arguments, argument =>
             {
-                Assert.Null(argument.HelpName);
+                // Of an enumeration the library would list the names that it has in the code.
+                Assert.Equal(argument.ValueType.IsEnum ? argument.Name : null, argument.HelpName);
                 Assert.Equal(argument.Name, argument.Name.ToUpperInvariant().Replace(".JSON", ".json"));
                 Assert.NotEqual(argument.Name, argument.Description);
             });
         }
     }
+
+    [Fact]
+    public async Task Roles_are_told_once() =>
+        Assert.Contains("  <ROLE>  worker, coordinator, operator\n", (await Grok1Process.RunAsync("certs", "revoke", "--help")).Output);
 
     [Fact]
     public void Remarks_behind_examples_stand_below_each_other()
@@ -110,6 +115,7 @@ public sealed class CommandLineTests
         { ["cluster"], "a verb is missing; verbs are status, join, drain, move, rebalance, apply (see: grok1 cluster --help)" },
         { ["cluster", "nonsense"], "no such verb: cluster nonsense; verbs are status, " },
         { ["cluster", "move", "--layer", "x", "--from", "a", "--to", "b"], "--layer: 'x' is not a whole number of 0 or more (see: grok1 cluster move --help)" },
+        { ["simulate", "--like", "grok-1", "--concurrency", "0"], "--concurrency: '0' is not a list of whole numbers from 1 to 4096, separated by commas" },
         { ["top", "--url", "nonsense"], "--url: 'nonsense' is not an address such as http://127.0.0.1:8080" },
         // Before a worker is started, which would be a second line.
         { ["run", ""], "the prompt is empty" },

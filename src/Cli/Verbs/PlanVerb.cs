@@ -66,6 +66,6 @@ internal static class PlanVerb
         {
             throw new UsageException($"--out: {file} cannot be written: {e.Message}", e);
         }
-        context.Output.Note($"plan of {plan.Bundles.Length} bundles on {plan.HoldingWorkers().Length} workers: {file.FullName}");
+        context.Output.Note($"plan of {plan.Bundles.Length} bundles on {plan.HoldingWorkers().Length} {(plan.HoldingWorkers().Length == 1 ? "worker" : "workers")}: {file.FullName}");
     }
 }

@@ -69,7 +69,7 @@ internal static class RunVerb
                 prompt, session.Tokenizer?.DecodeContinuation(request.Prompt, result.Tokens), result.Tokens, result.FinishReason.ToString().ToLowerInvariant(), request.Prompt.Count, prefill, decode,
                 [.. session.Workers.Select(worker => new RunWorker(worker.Id, worker.Description.ProcessId, worker.Address, worker.Description.Tiles.Count, worker.Description.Bytes))]));
         else
-            context.Output.Note($"{request.Prompt.Count} prompt tokens at {prefill:0} tok/s, {result.Tokens.Count} generated at {decode ?? 0:0} tok/s, {session.Workers.Count} workers, {session.Store.Name}");
+            context.Output.Note($"{request.Prompt.Count} prompt tokens at {prefill:0} tok/s, {result.Tokens.Count} generated at {decode ?? 0:0} tok/s, {session.Workers.Count} {(session.Workers.Count == 1 ? "worker" : "workers")}, {session.Store.Name}");
     }
 
     private sealed record RunResult(
