@@ -72,6 +72,14 @@ public sealed class WorkerProcessTests(ModelFixture models, WideModel wide) : IC
     }
 
     [Fact]
+    public async Task A_cluster_of_more_workers_than_its_plan_names_starts_and_says_how_many_hold_nothing()
+    {
+        var run = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "5", "--max-tokens", "1", "--workers", "2", "--plan", SavePlan("tiny-a", WorkerIds.Numbered(1)));
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("1 of 2 workers hold nothing", run.Error);
+    }
+
+    [Fact]
     public async Task A_supervised_worker_ends_with_its_parent_also_while_it_is_not_ready()
     {
         // Takes connections and never says a word: the worker waits for its model.
