@@ -79,6 +79,7 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     /// <summary>Loads and begins to serve; returns when the worker is ready.</summary>
     /// <exception cref="ModelException">Anything wrong in the store.</exception>
     /// <exception cref="PlanException">The plan does not fit it.</exception>
+    /// <exception cref="UnnamedWorkerException">The plan does not name this worker.</exception>
     /// <exception cref="ResourceException">The tiles do not fit into memory.</exception>
     /// <exception cref="RpcException">No source can be reached, or none has a tile.</exception>
     /// <exception cref="IOException">The address is in use.</exception>

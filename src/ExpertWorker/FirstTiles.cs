@@ -37,6 +37,9 @@ internal sealed class FirstTiles(ExpertWorkerOptions options, LocalWeights local
         {
             var geometry = new PlanGeometry(_model.Name, _model.Config.LayerCount, _model.Config.ExpertCount, _model.Config.FeedForwardDim, _model.ExpertLayout.BlockWidth);
             var plan = PlanFile.Load(options.PlanPath, geometry);
+            // What is held on disk alone is named as well.
+            if (!plan.NamedWorkers().Contains(options.Id))
+                throw new UnnamedWorkerException(options.PlanPath, options.Id, plan.HoldingWorkers());
             return WantedTiles.Of(_model, WorkerShare.Of(plan, geometry, options.Id).Tiles.Select(tile => new ExpertSlice(tile.Layer, tile.Expert, plan.Cuts[tile.Slice], plan.Cuts[tile.Slice + 1])));
         }
         return WantedTiles.Of(_model, from expert in _model.Manifest.Experts

@@ -1,4 +1,6 @@
+using System.CommandLine;
 using System.Diagnostics;
+using Grok1Cluster.Cli.Verbs;
 using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cli.Tests;
@@ -40,6 +42,35 @@ public sealed class CommandLineTests
         Assert.Equal(0, result.ExitCode);
         Assert.Matches(@"--workers +GROK1__CLUSTER__WORKERS +cluster:workers\n", result.Output);
     }
+
+    [Fact]
+    public void Every_flag_and_argument_is_described_and_called_the_same_in_usage_and_list()
+    {
+        foreach (var command in All(CommandLine.CreateRoot()))
+        {
+            Assert.All(command.Options.Where(option => !option.Hidden), option => Assert.False(string.IsNullOrEmpty(option.Description), $"{command.Name} {option.Name}"));
+            Assert.All(command.Arguments, argument =>
+            {
+                // Of an enumeration the library would list the names that it has in the code.
+                Assert.Equal(argument.ValueType.IsEnum ? argument.Name : null, argument.HelpName);
+                Assert.Equal(argument.Name, argument.Name.ToUpperInvariant().Replace(".JSON", ".json"));
+                Assert.NotEqual(argument.Name, argument.Description);
+            });
+        }
+    }
+
+    [Fact]
+    public async Task Roles_are_told_once() =>
+        Assert.Contains("  <ROLE>  worker, coordinator, operator\n", (await Grok1Process.RunAsync("certs", "revoke", "--help")).Output);
+
+    [Fact]
+    public void Remarks_behind_examples_stand_below_each_other()
+    {
+        foreach (var verb in All(CommandLine.CreateRoot()).OfType<Verb>())
+            Assert.True(verb.Examples.Select(example => example.IndexOf(" # ", StringComparison.Ordinal)).Where(at => at >= 0).Distinct().Count() <= 1, verb.Name);
+    }
+
+    private static IEnumerable<Command> All(Command command) => [command, .. command.Subcommands.SelectMany(All)];
 
     [Fact]
     public async Task Help_shows_defaults_as_the_flags_take_them()
@@ -84,7 +115,35 @@ public sealed class CommandLineTests
         { ["cluster"], "a verb is missing; verbs are status, join, drain, move, rebalance, apply (see: grok1 cluster --help)" },
         { ["cluster", "nonsense"], "no such verb: cluster nonsense; verbs are status, " },
         { ["cluster", "move", "--layer", "x", "--from", "a", "--to", "b"], "--layer: 'x' is not a whole number of 0 or more (see: grok1 cluster move --help)" },
+        { ["simulate", "--like", "grok-1", "--concurrency", "0"], "--concurrency: '0' is not a list of whole numbers from 1 to 4096, separated by commas" },
         { ["top", "--url", "nonsense"], "--url: 'nonsense' is not an address such as http://127.0.0.1:8080" },
+        // Before a worker is started, which would be a second line.
+        { ["run", ""], "the prompt is empty" },
+        { ["run", "--tokens", "1,99999"], "token 1 is 99999, outside the vocabulary of 2048" },
+        { ["logits", "--tokens", "99999", "--workers", "2"], "token 0 is 99999, outside the vocabulary of 2048" },
+        { ["eval", "--file", "/dev/null", "--workers", "2"], "the text has fewer than two tokens" },
+        { ["eval", "--file", "/no/such/text"], "--file: /no/such/text cannot be read" },
+        { ["up", "--max-body", "100"], "--max-body: '100' is not a size such as 16MiB, 16MB or 500000, from 1.0 KiB to 1.0 GiB" },
+        { ["up", "--max-body", "2GB"], "--max-body: '2GB' is not a size" },
+        // What would do nothing.
+        { ["serve", "--workers", "2", "--worker-address", "127.0.0.1:1"], "--workers: no worker is started beside those of --worker-address" },
+        { ["run", "x", "--workers", "0", "--plan", "whole"], "--plan: there is no worker, the experts are computed in this process; give --workers or --worker-address" },
+        { ["logits", "--tokens", "1", "--replicas", "2"], "--replicas: there is no worker" },
+        { ["run", "x", "--worker-address", "127.0.0.1:1", "--numa-spread"], "--numa-spread: it is for workers that are started here" },
+        { ["up", "--tls", "/etc/grok1"], "--tls: it is for workers on other machines, and none is named; the HTTP API has no TLS of its own" },
+        { ["up", "--insecure"], "--insecure: it goes with --weights-listen, which is missing" },
+        { ["serve", "--weights-advertise", "10.0.0.1:9049"], "--weights-advertise: it goes with --weights-listen, which is missing" },
+        { ["serve", "--trace-ratio", "1"], "--trace-ratio: it goes with --otlp-endpoint, which is missing" },
+        { ["serve", "--least-workers", "2"], "--least-workers: it goes with --etcd, which is missing" },
+        { ["worker", "--etcd-user", "grok1"], "--etcd-user: it goes with --etcd, which is missing" },
+        { ["worker", "--advertise", "10.0.0.1:9050"], "--advertise: it goes with --etcd, which is missing" },
+        { ["worker", "--plan", "plan.json", "--hold", "none"], "--plan: with --hold none this worker holds nothing until a coordinator asks" },
+        { ["worker", "--fetch-rate", "1MB"], "--fetch-rate: it is for what --from and --plan have this worker fetch" },
+        { ["worker", "--http-host", "0.0.0.0"], "--http-host: it goes with --http-port, which is missing" },
+        { ["worker", "--fault-seed", "2"], "--fault-seed: it goes with --fault, which is missing" },
+        { ["worker", "--device-memory", "1GB"], "--device-memory: the experts are computed by the CPU; give --device cuda:0 or auto" },
+        { ["certs", "rotate", "--dir", "/no/ca", "--authority", "begin", "--bundle-only"], "--bundle-only: it is for a node's certificate, and --authority changes the CA" },
+        { ["certs", "rotate", "node", "--dir", "/no/ca", "--bundle-only", "--days", "3"], "--days: with --bundle-only no certificate is made" },
     };
 
     [Theory, MemberData(nameof(Misuses))]

@@ -41,9 +41,9 @@ public sealed class LayeredSettingsTests : IDisposable
     public void Every_flag_is_read()
     {
         var (cluster, sampling) = Read("{}",
-            "--model", "store", "--workers", "0", "--plan", "whole", "--precision", "exact", "--threads", "3", "--memory-limit", "16GiB", "--kv-memory", "1GB", "--kv-format", "int8", "--concurrency-target", "8", "--weight-pages", "mapped", "--lock-memory", "--numa-spread", "--pipeline-depth", "2", "--lost-worker-timeout", "2.5",
+            "--model", "store", "--workers", "2", "--plan", "whole", "--precision", "exact", "--threads", "3", "--memory-limit", "16GiB", "--kv-memory", "1GB", "--kv-format", "int8", "--concurrency-target", "8", "--weight-pages", "mapped", "--lock-memory", "--numa-spread", "--pipeline-depth", "2", "--lost-worker-timeout", "2.5",
             "--max-tokens", "5", "--temperature", "0", "--top-k", "40", "--top-p", "0.9", "--min-p", "0.05", "--repetition-penalty", "1.1", "--seed", "18446744073709551615", "--ignore-eos");
-        Assert.Equal(new ClusterSettings("store", 0, [], new PlanRequest(PlanKind.Whole), Precision.Exact, 3, 16L << 30, 1_000_000_000, 8, new WeightMemory(WeightPages.Mapped, Locked: true), true, 2, TimeSpan.FromSeconds(2.5), Copies: 1, KvFormat.Int8), cluster with { WorkerAddresses = [] });
+        Assert.Equal(new ClusterSettings("store", 2, [], new PlanRequest(PlanKind.Whole), Precision.Exact, 3, 16L << 30, 1_000_000_000, 8, new WeightMemory(WeightPages.Mapped, Locked: true), true, 2, TimeSpan.FromSeconds(2.5), Copies: 1, KvFormat.Int8), cluster with { WorkerAddresses = [] });
         Assert.Equal(new SamplingSettings(5, 0, 40, 0.9, 0.05, 1.1, ulong.MaxValue, true), sampling);
     }
 
@@ -63,6 +63,28 @@ public sealed class LayeredSettingsTests : IDisposable
             "cluster:wrkers in the config file is not a setting; extra:0 in the config file is not a setting; "
             + "cluster:workers in the config file: 'many' is not a whole number from 0 to 1024; "
             + "cluster:precision in the config file: '0' is not one of fast, exact (see: grok1 --help)", e.Message);
+    }
+
+    [Fact]
+    public void A_list_in_a_config_file_is_refused_with_how_to_write_it()
+    {
+        var e = Assert.Throws<UsageException>(() => Read("""{"cluster": {"worker_addresses": ["a:1", "b:2"]}}"""));
+        Assert.Equal("cluster:worker_addresses in the config file is a list; give one text with commas (see: grok1 --help)", e.Message);
+        Assert.Equal(["a:1", "b:2"], Read("""{"cluster": {"worker_addresses": "a:1,b:2", "workers": 3, "numa_spread": true, "replicas": 2}}""").Cluster.WorkerAddresses);
+    }
+
+    [Theory]
+    [InlineData("4MB", 4_000_000)]
+    [InlineData("1KiB", 1024)]
+    [InlineData("70000", 70_000)]
+    [InlineData(null, 16 << 20)]
+    public void The_largest_body_is_a_size_with_or_without_a_unit(string? size, int bytes)
+    {
+        var (verb, flags) = (new Verb("api", "Has the flags of the API."), new ApiFlags());
+        flags.AddTo(verb);
+        _root.Add(verb);
+        var parsed = _root.Parse(size is null ? ["api"] : ["api", "--max-body", size]);
+        Assert.Equal(bytes, flags.Read(new VerbContext(parsed, LayeredSettings.Load(parsed), new CommandOutput(TextWriter.Null, TextWriter.Null, json: false))).Limits.BodyBytes);
     }
 
     [Fact]

@@ -51,7 +51,7 @@ internal static class ExitCodes
     private static int Classify(Exception exception) => exception switch
     {
         MembershipDeniedException => Auth,
-        UsageException or CredentialsException or PromptException or StoreExistsException => Usage,
+        UsageException or CredentialsException or PromptException or StoreExistsException or UnnamedWorkerException => Usage,
         ModelException or PlanException => Model,
         ResourceException or CudaException or OutOfMemoryException => Resources,
         IOException when ExhaustedErrnos.Contains(exception.HResult) => Resources,

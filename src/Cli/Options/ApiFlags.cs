@@ -30,7 +30,7 @@ internal sealed class ApiFlags
     private readonly SettingOption<int> _running = new("--max-running", "serve:max_running", TextFormats.Count(1, 4096), EngineDefaults.MaxRunning, "sequences that run at a time");
     private readonly SettingOption<int> _step = new("--step-ms", "serve:step_ms", TextFormats.Count(1, 60_000), EngineDefaults.StepMilliseconds, "milliseconds a step should take while sequences decode; prefill is cut to it");
     private readonly SettingOption<int> _prefillStep = new("--prefill-step-ms", "serve:prefill_step_ms", TextFormats.Count(1, 60_000), EngineDefaults.PrefillStepMilliseconds, "the same while none decodes: longer is more prompt tokens a second");
-    private readonly SettingOption<int> _body = new("--max-body", "serve:max_body", TextFormats.Count(1 << 10, 1 << 30), Defaults.BodyBytes, "bytes of a request's body");
+    private readonly SettingOption<long?> _body = new("--max-body", "serve:max_body", TextFormats.Optional(TextFormats.BytesFrom(1 << 10, 1 << 30)), null, $"size of a request's body (default: {ByteSize.Format(Defaults.BodyBytes)})");
     private readonly SettingOption<int> _prompts = new("--max-prompts", "serve:max_prompts", TextFormats.Count(1, 4096), Defaults.Prompts, "prompts of a request");
     private readonly SettingOption<int> _choices = new("--max-n", "serve:max_n", TextFormats.Count(1, 128), Defaults.Choices, "choices for each prompt");
     private readonly SettingOption<int?> _tokens = new("--max-generated", "serve:max_generated", TextFormats.Optional(TextFormats.Count(1)), null, "tokens to generate for each choice (default: the context)");
@@ -59,7 +59,7 @@ internal sealed class ApiFlags
             Template = Load("--chat-template", context.Get(_template), ChatTemplate.Parse)!,
             Limits = new ApiLimits
             {
-                BodyBytes = context.Get(_body), Prompts = context.Get(_prompts), Choices = context.Get(_choices), Tokens = context.Get(_tokens),
+                BodyBytes = (int)(context.Get(_body) ?? Defaults.BodyBytes), Prompts = context.Get(_prompts), Choices = context.Get(_choices), Tokens = context.Get(_tokens),
                 Logprobs = context.Get(_logprobs), RequestsPerMinute = context.Get(_rate),
             },
         };

@@ -116,11 +116,22 @@ internal sealed class ClusterOptions
     }
 
     /// <summary>Reads the flags and binds this process to the CPUs that they name.</summary>
-    public ClusterSettings Read(VerbContext context)
+    /// <param name="registered">Whether the workers are found by etcd.</param>
+    /// <param name="servesWeights">Whether weights are served, which is over TLS where there is a certificate.</param>
+    /// <exception cref="UsageException">A flag would do nothing beside the others.</exception>
+    public ClusterSettings Read(VerbContext context, bool registered = false, bool servesWeights = false)
     {
+        var workers = context.Get(_workers);
+        var named = context.Get(_workerAddresses) is [_, ..];
+        context.RefuseIdle(named && workers > 0, "no worker is started beside those of --worker-address; leave one of the two out", _workers);
+        context.RefuseIdle(!named && !registered && workers == 0, "there is no worker, the experts are computed in this process; give --workers or --worker-address",
+            _plan, _copies, _concurrencyTarget, _lostWorkerTimeout);
+        context.RefuseIdle(named || registered || workers == 0, "it is for workers that are started here, and none is", _numaSpread);
+        context.RefuseIdle(context.Get(_plan).Kind == PlanKind.File, "the plan file says which workers hold what; leave it out, or the file", _copies);
+        context.RefuseIdle(!named && !registered && !servesWeights, "it is for workers on other machines, and none is named; the HTTP API has no TLS of its own (docs/security.md)", _tls);
         _machine.Bind(context);
         return new ClusterSettings(
-            context.Get(_model), context.Get(_workers), context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
+            context.Get(_model), workers, context.Get(_workerAddresses) ?? [], context.Get(_plan), context.Get(_precision),
             context.Get(_threads), context.Get(_memoryLimit), context.Get(_kvMemory), context.Get(_concurrencyTarget), _machine.Weights(context), context.Get(_numaSpread), context.Get(_pipelineDepth), TimeSpan.FromSeconds(context.Get(_lostWorkerTimeout)),
             context.Get(_copies), context.Get(_kvFormat))
         {

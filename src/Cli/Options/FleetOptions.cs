@@ -33,9 +33,12 @@ internal sealed class FleetOptions
     private readonly FormattedOption<double> _roundTrip = new(
         "--round-trip", TextFormats.Real(0.001, 1e7), Default.RoundTripSeconds * 1e6, "microseconds from an empty call to its reply, programs included");
 
+    /// <summary>All of them.</summary>
+    public IReadOnlyList<Option> Flags => [_readBandwidth, _coordinatorReadBandwidth, _teraOps, _coordinatorTeraOps, _link, _roundTrip, _memory];
+
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _readBandwidth, _coordinatorReadBandwidth, _teraOps, _coordinatorTeraOps, _link, _roundTrip, _memory })
+        foreach (var option in Flags)
             command.Add(option);
     }
 

@@ -60,6 +60,13 @@ internal sealed class MembershipOptions
         command.Add(_leastWorkers);
     }
 
+    /// <summary>Whether workers and coordinators find each other by etcd.</summary>
+    public bool IsUsed(VerbContext context) => context.Get(_etcd) is not null;
+
+    /// <exception cref="UsageException">A flag would do nothing without etcd.</exception>
+    public void RefuseIdle(VerbContext context) => context.RefuseIdle(!IsUsed(context), "it goes with --etcd, which is missing",
+        _authorities, _certificate, _key, _user, _password, _cluster, _advertise, _coordinatorId, _leastWorkers);
+
     /// <summary>Workers to wait for before the first plan is made.</summary>
     public int LeastWorkers(VerbContext context) => context.Get(_leastWorkers);
 

@@ -13,13 +13,13 @@ internal sealed class PromptOptions
 {
     private const int MaxFileBytes = 64 << 20;
 
-    private readonly Argument<string?> _prompt = new("prompt") { Description = "the text to go on from", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Argument<string?> _prompt = new("PROMPT") { Description = "the text to go on from", Arity = ArgumentArity.ZeroOrOne };
 
     private readonly FormattedOption<int[]?> _tokens = TokensOption();
 
     private readonly Option<string?> _file = new("--prompt-file") { Description = "read the text from a file, or from stdin", HelpName = "FILE|-" };
 
-    public static FormattedOption<int[]?> TokensOption() => new("--tokens", TextFormats.TokenIds, null, "token ids instead of a text");
+    public static FormattedOption<int[]?> TokensOption(string description = "token ids instead of a text") => new("--tokens", TextFormats.TokenIds, null, description);
 
     public void AddTo(Command command)
     {
@@ -35,8 +35,13 @@ internal sealed class PromptOptions
         var (text, tokens, file) = (context.Get(_prompt), context.Get(_tokens) is { Length: > 0 } ids ? ids : null, context.Get(_file));
         if (new object?[] { text, tokens, file }.Count(given => given is not null) != 1)
             throw new UsageException("give one of PROMPT, --tokens and --prompt-file (see: grok1 run --help)");
-        return new PromptSource(file is null ? text : ReadFile(file), tokens);
+        text = file is null ? text : ReadFile(file);
+        // Before anything is started for it.
+        return text is { Length: 0 } ? throw Empty() : new PromptSource(text, tokens);
     }
+
+    /// <summary>There is nothing to go on from.</summary>
+    public static UsageException Empty() => new("the prompt is empty");
 
     private static string ReadFile(string path)
     {
@@ -70,6 +75,6 @@ internal sealed record PromptSource(string? Text, int[]? Tokens)
         if (tokenizer is null)
             throw new ModelException($"model {model} has no tokenizer.model, so it takes token ids only; give --tokens, or import it with its tokenizer");
         var ids = tokenizer.Encode(Text);
-        return ids.Length > 0 ? (Text, ids) : throw new UsageException("the prompt is empty");
+        return ids.Length > 0 ? (Text, ids) : throw PromptOptions.Empty();
     }
 }

@@ -15,8 +15,8 @@ internal static class SecurityFlags
 
     public static SettingOption<string?> TlsOption(string description) => new("--tls", "security:tls", TextFormats.OptionalText("DIR"), null, description);
 
-    public static SettingOption<bool> InsecureOption() => new(
-        "--insecure", "security:insecure", TextFormats.Flag, false, "listen for other machines in clear: whoever reaches the port can use it");
+    public static SettingOption<bool> InsecureOption(string description = "listen for other machines in clear: whoever reaches the port can use it") =>
+        new("--insecure", "security:insecure", TextFormats.Flag, false, description);
 
     /// <summary>The credentials of <c>--tls</c>; null where it was not given.</summary>
     /// <exception cref="CredentialsException">They cannot be used, or are another role's.</exception>

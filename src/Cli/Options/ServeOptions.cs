@@ -25,7 +25,7 @@ internal sealed class ServeOptions
         "--otlp-endpoint", "serve:otlp_endpoint", TextFormats.HttpUrl("http://localhost:4318"), null, "send traces to this OpenTelemetry collector, such as http://localhost:4318 (default: none)");
 
     private readonly SettingOption<double> _traceRatio = new(
-        "--trace-ratio", "serve:trace_ratio", TextFormats.Real(0, 1), 0.01, "share of the requests that are traced, unless their traceparent header says it");
+        "--trace-ratio", "serve:trace_ratio", TextFormats.Real(0, 1), 0.01, "with --otlp-endpoint: share of the requests that are traced, unless their traceparent header says it");
 
     private readonly SettingOption<string?> _weightsListen = new(
         "--weights-listen", "serve:weights_listen", TextFormats.OptionalText("HOST:PORT"), null, "gRPC address where workers without weights fetch them from this disk (default: none)");
@@ -36,7 +36,7 @@ internal sealed class ServeOptions
     private readonly SettingOption<long?> _transferLimit = new(
         "--transfer-limit", "serve:transfer_limit", TextFormats.Optional(TextFormats.Bytes), null, "bytes a second that a worker fetches when the plan changes (default: no limit)");
 
-    private readonly SettingOption<bool> _insecure = SecurityFlags.InsecureOption();
+    private readonly SettingOption<bool> _insecure = SecurityFlags.InsecureOption("with --weights-listen: serve weights to other machines in clear, to whoever reaches the port");
 
     public void AddTo(Command command)
     {
@@ -44,6 +44,17 @@ internal sealed class ServeOptions
         foreach (var option in new Option[] { _weightsListen, _weightsAdvertise, _insecure, _transferLimit, _drainTime, _logFormat, _otlpEndpoint, _traceRatio })
             command.Add(option);
     }
+
+    /// <summary>Before a model is looked for, which may import it.</summary>
+    /// <exception cref="UsageException">A flag would do nothing beside the others.</exception>
+    public void RefuseIdle(VerbContext context)
+    {
+        context.RefuseIdle(!ServesWeights(context), "it goes with --weights-listen, which is missing", _weightsAdvertise, _insecure);
+        context.RefuseIdle(context.Get(_otlpEndpoint) is null, "it goes with --otlp-endpoint, which is missing", _traceRatio);
+    }
+
+    /// <summary>Whether workers may fetch weights here.</summary>
+    public bool ServesWeights(VerbContext context) => context.Get(_weightsListen) is not null;
 
     /// <exception cref="UsageException">What is wrong with the API's settings, all of it.</exception>
     public CoordinatorHostOptions Read(VerbContext context, ClusterSessionOptions session)

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Grok1Cluster.Cluster.Files;
 using Grok1Cluster.Cluster.Plans;
 using Spectre.Console;
 using Spectre.Console.Rendering;
@@ -20,8 +21,18 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
     private static readonly JsonSerializerOptions JsonOptions = new(LineOptions) { WriteIndented = true };
 
     /// <summary>Reads what <see cref="WriteJson{T}(T)"/> wrote.</summary>
-    /// <exception cref="JsonException">It is no such JSON.</exception>
-    public static T? ReadJson<T>(string json) => JsonSerializer.Deserialize<T>(json, LineOptions);
+    /// <exception cref="FormatException">It is no such JSON; the message says which member is wrong.</exception>
+    public static T? ReadJson<T>(ReadOnlySpan<byte> utf8)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<T>(utf8, LineOptions);
+        }
+        catch (JsonException e)
+        {
+            throw new FormatException(JsonShape.Explain<T>(utf8, LineOptions, e), e);
+        }
+    }
 
     private const int RedirectedWidth = 160;
 

@@ -27,7 +27,7 @@ internal sealed class LayeredSettings
         if (Unknown(environment, known).Concat(Unknown(file, known)).Any())
             known.UnionWith(Keys(CommandLine.CreateRoot()));
         var problems = Unknown(environment, known).Select(key => $"{SettingNames.Environment(key)} is not a setting")
-            .Concat(Unknown(file, known).Select(key => $"{key} in the config file is not a setting")).ToList();
+            .Concat(Unknown(file, known).Select(key => ListOf(key, known) is { } list ? $"{list} in the config file is a list; give one text with commas" : $"{key} in the config file is not a setting").Distinct()).ToList();
 
         var settings = new LayeredSettings(parsed, new ConfigurationBuilder().AddConfiguration(file).AddConfiguration(environment).Build());
         foreach (var option in parsed.CommandResult.Command.Options.OfType<ISettingOption>())
@@ -60,6 +60,10 @@ internal sealed class LayeredSettings
             throw new UsageException($"--config: {file.FullName} cannot be read: {(e.InnerException ?? e).Message}", e);
         }
     }
+
+    /// <summary>The setting of which a key is the first, second, ... value of a JSON list; null: it is of none.</summary>
+    private static string? ListOf(string key, HashSet<string> known) =>
+        key.LastIndexOf(':') is >= 0 and var end && known.Contains(key[..end]) ? key[..end] : null;
 
     private static HashSet<string> Keys(Command root) => SettingNames.All(root).Select(setting => setting.Key).ToHashSet(StringComparer.OrdinalIgnoreCase);
 

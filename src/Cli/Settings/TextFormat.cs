@@ -39,12 +39,16 @@ internal static class TextFormats
     public static TextFormat<long> Bytes { get; } =
         new("SIZE", "a size such as 16GiB, 16GB or 500000000", ByteSize.TryParse);
 
+    /// <summary>A size within bounds.</summary>
+    public static TextFormat<long> BytesFrom(long min, long max) => new("SIZE", $"a size such as 16MiB, 16MB or 500000, from {ByteSize.Format(min)} to {ByteSize.Format(max)}",
+        (string text, out long value) => ByteSize.TryParse(text, out value) && value >= min && value <= max);
+
     /// <summary>A size, which may be 0.</summary>
     public static TextFormat<long> BytesOrNone { get; } =
         new("SIZE", "0 or a size such as 16GiB, 16GB or 500000000", (string text, out long value) => ByteSize.TryParse(text, out value) || text.Trim() == "0");
 
     /// <summary>One size or several.</summary>
-    public static TextFormat<long[]?> ByteList { get; } = new("SIZE,...", "sizes such as 100GB, separated by commas", (string text, out long[]? value) =>
+    public static TextFormat<long[]?> ByteList { get; } = new("SIZE,...", "a list of sizes such as 100GB, separated by commas", (string text, out long[]? value) =>
     {
         var parts = text.Split(',', StringSplitOptions.TrimEntries);
         value = new long[parts.Length];
@@ -55,11 +59,11 @@ internal static class TextFormats
     });
 
     /// <summary>One count or several.</summary>
-    public static TextFormat<int[]?> Counts(int min, int max) => new("N,...", $"whole numbers from {min} to {max}, separated by commas", (string text, out int[]? value) =>
+    public static TextFormat<int[]?> Counts(int min, int max) => new("N,...", $"a list of whole numbers from {min} to {max}, separated by commas", (string text, out int[]? value) =>
         TokenIds.TryParse(text, out value) && Array.TrueForAll(value!, count => count >= min && count <= max));
 
     /// <summary>Token ids; ids outside the vocabulary are found by whoever knows it.</summary>
-    public static TextFormat<int[]?> TokenIds { get; } = new("5,17,300", "token ids separated by commas", (string text, out int[]? value) =>
+    public static TextFormat<int[]?> TokenIds { get; } = new("5,17,300", "a list of token ids, separated by commas", (string text, out int[]? value) =>
     {
         var parts = text.Split(',', StringSplitOptions.TrimEntries);
         value = new int[parts.Length];
@@ -73,7 +77,7 @@ internal static class TextFormats
     public static TextFormat<DeviceChoice> Device { get; } = new("cpu|cuda:N|auto", "cpu, cuda:0 or another number, or auto", DeviceChoice.TryParse);
 
     /// <summary>gRPC addresses.</summary>
-    public static TextFormat<string[]?> Addresses { get; } = new("HOST:PORT,...", "addresses such as 10.0.0.1:9050 or unix:/run/worker.sock, separated by commas", (string text, out string[]? value) =>
+    public static TextFormat<string[]?> Addresses { get; } = new("HOST:PORT,...", "a list of addresses such as 10.0.0.1:9050 or unix:/run/worker.sock, separated by commas", (string text, out string[]? value) =>
     {
         value = text.Split(',', StringSplitOptions.TrimEntries);
         try
@@ -99,7 +103,7 @@ internal static class TextFormats
     /// <summary>A text that may be left out.</summary>
     public static TextFormat<string?> Secret { get; } = new("KEY", "a text that is not empty", (string text, out string? value) => NotEmpty(text, out value));
 
-    public static TextFormat<CpuSet?> Cpus { get; } = new("0-3,8", "CPU numbers and ranges separated by commas", CpuSet.TryParse);
+    public static TextFormat<CpuSet?> Cpus { get; } = new("0-3,8", "a list of CPU numbers and ranges, separated by commas", CpuSet.TryParse);
 
     public static TextFormat<bool> Flag { get; } = new("", "true or false", bool.TryParse);
 

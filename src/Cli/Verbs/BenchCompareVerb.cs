@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
@@ -13,8 +12,8 @@ internal static class BenchCompareVerb
 {
     public static Command Create()
     {
-        var a = new Argument<string>("A") { Description = "report that the ratios divide by", HelpName = "A.json" };
-        var b = new Argument<string>("B") { Description = "the other report", HelpName = "B.json" };
+        var a = new Argument<string>("A.json") { Description = "report that the ratios divide by" };
+        var b = new Argument<string>("B.json") { Description = "the other report" };
         var verb = new Verb("compare", "Compare two reports of bench --json: ratios B over A, beside how far repeated runs lie apart.",
             "grok1 bench compare old.json new.json") { a, b };
         verb.AddJson();
@@ -35,10 +34,10 @@ internal static class BenchCompareVerb
         try
         {
             // null, and an object without results, are JSON too.
-            return CommandOutput.ReadJson<BenchmarkReport>(File.ReadAllText(path)) is { Results: not null } report && report.Results.All(result => result is not null)
+            return CommandOutput.ReadJson<BenchmarkReport>(File.ReadAllBytes(path)) is { Results: not null } report && report.Results.All(result => result is not null)
                 ? report : throw new UsageException($"{path}: is not a report of grok1 bench --json");
         }
-        catch (JsonException e)
+        catch (FormatException e)
         {
             throw new UsageException($"{path}: is not a report of grok1 bench --json ({e.Message})", e);
         }

@@ -69,8 +69,9 @@ internal static class CacheVerb
 
     private static void Write(CommandOutput output, IReadOnlyList<CacheEntry> entries, string last)
     {
+        var width = entries.Select(entry => entry.Name.Length).DefaultIfEmpty().Max();
         foreach (var entry in entries)
-            output.WriteLine($"{entry.Kind,-7}  {ByteSize.Format(entry.Bytes),10}  {Used(entry),-16}  {entry.Name}  {entry.Path}");
+            output.WriteLine($"{entry.Kind,-7}  {ByteSize.Format(entry.Bytes),10}  {Used(entry),-16}  {entry.Name.PadRight(width)}  {entry.Path}");
         output.WriteLine(last);
     }
 

@@ -16,7 +16,7 @@ internal static class EvalVerb
 {
     public static Command Create()
     {
-        var file = new Option<FileInfo>("--file") { Description = "the text, UTF-8", HelpName = "FILE", Required = true };
+        var file = new Option<string>("--file") { Description = "the text, UTF-8; - is stdin", HelpName = "FILE", Required = true };
         var window = new FormattedOption<int>("--context", TextFormats.Count(2), 256, "tokens of a window");
         var cluster = new ClusterOptions(defaultWorkers: 0);
         var verb = new Verb("eval", "Perplexity of a text file.",
@@ -26,13 +26,21 @@ internal static class EvalVerb
         verb.AddJson();
         verb.Runs(async (context, cancellation) =>
         {
-            var path = context.Get(file)!.FullName;
-            if (!File.Exists(path))
-                throw new UsageException($"--file: {path} does not exist");
-            await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
-            var tokenizer = session.Tokenizer ?? throw new ModelException($"model {session.Store.Name} has no tokenizer.model, so it cannot read a text; import it with its tokenizer");
-            var text = await File.ReadAllTextAsync(path, cancellation);
-            var result = await Task.Run(() => Score(context, session, text, tokenizer.Encode(text), context.Get(window), cancellation), cancellation);
+            var text = await TextInput.ReadAllAsync("--file", context.Get(file)!, cancellation);
+            int[] tokens = [];
+            var options = ClusterStarter.Options(context, cluster.Read(context), cancellation) with
+            {
+                Opened = (store, tokenizer) =>
+                {
+                    tokens = (tokenizer ?? throw new ModelException($"model {store.Name} has no tokenizer.model, so it cannot read a text; import it with its tokenizer")).Encode(text);
+                    if (tokens.Length < 2)
+                        throw new UsageException("--file: the text has fewer than two tokens, so nothing can be scored");
+                    if (context.Get(window) is var asked && asked > store.Config.MaxSequenceLength)
+                        context.Output.Note($"windows of {store.Config.MaxSequenceLength} tokens, not {asked}: model {store.Name} takes no more");
+                },
+            };
+            await using var session = await ClusterStarter.StartAsync(context, options, cancellation);
+            var result = await Task.Run(() => Score(context, session, text, tokens, context.Get(window), cancellation), cancellation);
             if (context.Output.Json)
                 context.Output.WriteJson(result);
             else
@@ -59,8 +67,6 @@ internal static class EvalVerb
             }, cancellation);
             progress.Report((long)text.Length * scored / tokens.Length);
         }
-        if (scored == 0)
-            throw new UsageException("--file: the text has fewer than two tokens, so nothing can be scored");
         return new EvalResult(tokens.Length, scored, total / scored, Math.Exp(total / scored));
     }
 

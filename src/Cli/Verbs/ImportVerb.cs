@@ -24,7 +24,7 @@ internal static class ImportVerb
         var verb = new Verb("import", "Write the model store of a source checkpoint. An import that was stopped goes on where it was.",
             "grok1 import /data/grok-1 /data/grok-1-store",
             "grok1 import /data/grok-1 /data/share-3 --tiles plan.json:worker-3    # on the machine of worker-3",
-            "grok1 import /data/grok-1 /data/coordinator --tiles none             # on the coordinator's machine") { source, target, weights, tiles };
+            "grok1 import /data/grok-1 /data/coordinator --tiles none              # on the coordinator's machine") { source, target, weights, tiles };
         verb.AddJson();
         verb.Runs((context, cancel) => Task.FromResult(
             Run(context, context.Get(source)!, context.Get(target)!, context.Get(weights) ?? WeightFormat.Int8, context.Get(tiles), cancel)));
@@ -51,7 +51,7 @@ internal static class ImportVerb
         var plan = PlanFile.Load(selection.PlanPath, geometry);
         var share = WorkerShare.Of(plan, geometry, selection.Worker);
         if (share.IsEmpty)
-            throw new UsageException($"--tiles: {selection.PlanPath} gives worker {selection.Worker} nothing; it has {string.Join(", ", plan.HoldingWorkers())}");
+            throw new UnnamedWorkerException(selection.PlanPath, selection.Worker, plan.HoldingWorkers());
         return [.. share.Tiles.Select(tile => new ExpertSlice(tile.Layer, tile.Expert, plan.Cuts[tile.Slice], plan.Cuts[tile.Slice + 1]))];
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
+using Grok1Cluster.Engine.Generation;
 using Grok1Cluster.Engine.Sampling;
 
 namespace Grok1Cluster.Cli.Verbs;
@@ -10,7 +11,7 @@ internal static class LogitsVerb
 {
     public static Command Create()
     {
-        var tokens = PromptOptions.TokensOption();
+        var tokens = PromptOptions.TokensOption("token ids to score");
         tokens.Required = true;
         var cluster = new ClusterOptions(defaultWorkers: 0);
         var verb = new Verb("logits", "One forward pass: the best next token of every position, the last logits, the experts taken.",
@@ -20,9 +21,10 @@ internal static class LogitsVerb
         verb.AddJson();
         verb.Runs(async (context, cancellation) =>
         {
-            await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
-            var scorer = session.CreateScorer();
             var ids = context.Get(tokens)!;
+            var options = ClusterStarter.Options(context, cluster.Read(context), cancellation) with { Opened = (store, _) => PromptRules.Check(ids, store.Config, toGenerate: 0) };
+            await using var session = await ClusterStarter.StartAsync(context, options, cancellation);
+            var scorer = session.CreateScorer();
             var config = session.Store.Config;
             var experts = Enumerable.Range(0, config.LayerCount).Select(_ => new List<int[]>()).ToArray();
             session.Forward.Routed = (layer, chosen) => experts[layer].AddRange(chosen.ToArray().Chunk(config.ExpertsPerToken));

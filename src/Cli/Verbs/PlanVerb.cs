@@ -30,6 +30,7 @@ internal static class PlanVerb
         fleet.AddTo(verb);
         verb.Runs((context, _) =>
         {
+            context.RefuseIdle(context.Get(plan).Kind == PlanKind.File, "a plan file is checked as it is; leave it out, or the file", [workers, target, copies, .. fleet.Flags]);
             var made = Make(context, model.Read(context), context.Get(plan), context.Get(workers), fleet, context.Get(target), context.Get(copies));
             Write(context, made, context.Get(file));
             return Task.FromResult(ExitCodes.Ok);
@@ -65,6 +66,6 @@ internal static class PlanVerb
         {
             throw new UsageException($"--out: {file} cannot be written: {e.Message}", e);
         }
-        context.Output.Note($"plan of {plan.Bundles.Length} bundles on {plan.HoldingWorkers().Length} workers: {file.FullName}");
+        context.Output.Note($"plan of {plan.Bundles.Length} bundles on {plan.HoldingWorkers().Length} {(plan.HoldingWorkers().Length == 1 ? "worker" : "workers")}: {file.FullName}");
     }
 }

@@ -27,8 +27,16 @@ internal static class RunVerb
         {
             var source = prompt.Read(context);
             var settings = sampling.Read(context);
-            await using var session = await ClusterStarter.StartAsync(context, cluster.Read(context), cancellation);
-            var (text, tokens) = source.Tokenise(session.Tokenizer, session.Store.Name);
+            var (text, tokens) = (default(string), Array.Empty<int>());
+            var options = ClusterStarter.Options(context, cluster.Read(context), cancellation) with
+            {
+                Opened = (store, tokenizer) =>
+                {
+                    (text, tokens) = source.Tokenise(tokenizer, store.Name);
+                    PromptRules.Check(tokens, store.Config, toGenerate: 1);
+                },
+            };
+            await using var session = await ClusterStarter.StartAsync(context, options, cancellation);
             var request = new GenerationRequest { Prompt = tokens, MaxTokens = settings.MaxTokens, Sampling = settings.ToEngine(), IgnoreEos = settings.IgnoreEos };
             var result = await GenerateAsync(context, session, text, request, cancellation);
             Report(context, session, text, request, result);
@@ -39,7 +47,6 @@ internal static class RunVerb
 
     private static async Task<GenerationResult> GenerateAsync(VerbContext context, ClusterSession session, string? prompt, GenerationRequest request, CancellationToken cancellation)
     {
-        // First of all, because it checks the prompt.
         var handle = session.StartEngine(new EngineOptions()).Submit(request, cancellation);
         var live = !context.Output.Json;
         var decoder = live ? session.Tokenizer?.CreateDecoder(request.Prompt) : null;
@@ -62,7 +69,7 @@ internal static class RunVerb
                 prompt, session.Tokenizer?.DecodeContinuation(request.Prompt, result.Tokens), result.Tokens, result.FinishReason.ToString().ToLowerInvariant(), request.Prompt.Count, prefill, decode,
                 [.. session.Workers.Select(worker => new RunWorker(worker.Id, worker.Description.ProcessId, worker.Address, worker.Description.Tiles.Count, worker.Description.Bytes))]));
         else
-            context.Output.Note($"{request.Prompt.Count} prompt tokens at {prefill:0} tok/s, {result.Tokens.Count} generated at {decode ?? 0:0} tok/s, {session.Workers.Count} workers, {session.Store.Name}");
+            context.Output.Note($"{request.Prompt.Count} prompt tokens at {prefill:0} tok/s, {result.Tokens.Count} generated at {decode ?? 0:0} tok/s, {session.Workers.Count} {(session.Workers.Count == 1 ? "worker" : "workers")}, {session.Store.Name}");
     }
 
     private sealed record RunResult(

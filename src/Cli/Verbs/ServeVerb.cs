@@ -44,7 +44,10 @@ internal static class ServeVerb
     private static async Task<int> ServeAsync(
         VerbContext context, ClusterOptions cluster, ServeOptions serve, Action<CoordinatorHost, CoordinatorHostOptions> ready, MembershipOptions? membership, CancellationToken cancellation)
     {
-        var options = serve.Read(context, ClusterStarter.Options(context, cluster.Read(context), cancellation));
+        serve.RefuseIdle(context);
+        membership?.RefuseIdle(context);
+        var settings = cluster.Read(context, membership?.IsUsed(context) == true, serve.ServesWeights(context));
+        var options = serve.Read(context, ClusterStarter.Options(context, settings, cancellation));
         if (membership?.ForCoordinator(context, options.Api.Address.ToString(), options.Api.Port, options.Session.Tls?.Directory) is { } open)
         {
             if (options.Session is not { Workers: 0, WorkerAddresses: [] })

@@ -18,7 +18,7 @@ internal static class SimulateVerb
         var plan = ClusterOptions.PlanOption();
         var fleet = new FleetOptions();
         var concurrency = new FormattedOption<int[]?>(
-            "--concurrency", TextFormats.TokenIds, null, "sequences at a time, one row for each; --plan auto plans for each (default: 1,2,4,8,16,32)") { HelpName = "1,8" };
+            "--concurrency", TextFormats.Counts(1, 4096), null, "sequences at a time, one row for each; --plan auto plans for each (default: 1,2,4,8,16,32)") { HelpName = "1,8" };
         var contextTokens = new FormattedOption<int>("--context", TextFormats.Count(0, 1 << 20), 1024, "positions that a token attends to");
         var prompt = new FormattedOption<int>("--prompt", TextFormats.Count(1, 1 << 20), 512, "tokens of a prompt, computed in one step");
 
@@ -34,8 +34,7 @@ internal static class SimulateVerb
         verb.Runs((context, _) =>
         {
             int[] counts = context.Get(concurrency) is { Length: > 0 } given ? given : [1, 2, 4, 8, 16, 32];
-            if (counts.Any(count => count is < 1 or > 4096))
-                throw new UsageException("--concurrency: counts from 1 to 4096, separated by commas");
+            context.RefuseIdle(context.Get(plan).Kind == PlanKind.File, "the plan file names the workers; leave it out, or the file", workers);
             var planned = model.Read(context);
             var request = context.Get(plan);
             // A plan file names its own workers.

@@ -29,7 +29,7 @@ internal static class WorkerVerb
     {
         var model = ClusterOptions.ModelOption();
         var id = new SettingOption<string>("--id", "worker:id", TextFormats.WorkerId, "worker-0", "this worker's id in the plan");
-        var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds)", HelpName = "FILE" };
+        var plan = new Option<FileInfo?>("--plan") { Description = "hold what this plan gives to the id (default: all that the store holds, with --from nothing)", HelpName = "FILE" };
         var hold = new SettingOption<string>("--hold", "worker:hold", TextFormats.OneOf("all", "none"), "all", "hold the share at once, or nothing until a coordinator asks for it");
         var from = new SettingOption<string[]?>("--from", "worker:from", TextFormats.Addresses, null, "without a model on this machine: coordinators and workers that have it");
         var cache = new SettingOption<string?>("--cache", "worker:cache", TextFormats.OptionalText("DIR"), null, "where weights from other machines are kept (default: weights in the user's cache of grok1)");
@@ -59,13 +59,23 @@ internal static class WorkerVerb
             "grok1 worker --model demo --fault delay=10x,after=500+corrupt,every=100") { model, id, plan, hold, from, cache, cacheLimit, fetchRate, listen, tls, insecure, threads, memory, device, deviceMemory, httpPort, httpHost, noPreload, noVerify, faults, faultSeed, supervised };
         machine.AddTo(verb);
         membership.AddTo(verb, coordinator: false);
-        verb.Runs(async (context, cancellation) =>
+        verb.Runs(async (context, signals) =>
         {
+            // From the first moment: a parent that is gone waits for no weights.
+            var parent = context.Get(supervised) ? ParentWatch.Start() : null;
+            using var ending = CancellationTokenSource.CreateLinkedTokenSource(signals, parent?.Gone ?? default);
+            var cancellation = ending.Token;
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
             var sources = context.Get(from) ?? [];
             if (sources.Length > 0 && context.IsGiven(model))
                 throw new UsageException("--from is for a worker without a model; leave out --model");
+            context.RefuseIdle(context.Get(hold) == "none", "with --hold none this worker holds nothing until a coordinator asks; leave one of the two out", plan);
+            context.RefuseIdle(sources.Length == 0 || context.Get(plan) is null, "it is for what --from and --plan have this worker fetch at its start; a coordinator says its own limit (--transfer-limit)", fetchRate);
+            context.RefuseIdle(context.Get(httpPort) is null, "it goes with --http-port, which is missing", httpHost);
+            context.RefuseIdle(context.Get(faults) is null or [], "it goes with --fault, which is missing", faultSeed);
+            context.RefuseIdle(context.Get(device) == DeviceChoice.Cpu, "the experts are computed by the CPU; give --device cuda:0 or auto", deviceMemory);
+            membership.RefuseIdle(context);
             // Its parent reaches it on this machine alone; settings of the environment are the parent's.
             var credentials = context.Get(supervised) ? null : SecurityFlags.OpenForListening(context, context.Get(listen), tls, insecure, new NodeIdentity(NodeRole.Worker, context.Get(id)));
             machine.Bind(context);
@@ -89,8 +99,8 @@ internal static class WorkerVerb
             await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
             if (worker.Faults is { } wrong)
                 context.Output.Warn($"FAULT INJECTION: worker {context.Get(id)} does wrong what --fault says: {wrong}");
-            if (context.Get(supervised))
-                await ServeParentAsync(context.Get(id), worker, lost.Token);
+            if (parent is not null)
+                await ServeParentAsync(context.Get(id), worker, parent, lost.Token);
             else
                 await ServeAsync(context, context.Get(id), worker, registered, lost.Token, cancellation);
             lost.ThrowIfLost();
@@ -154,22 +164,15 @@ internal static class WorkerVerb
     }
 
     /// <summary>Ctrl-C reaches the whole process group; the parent decides when this worker ends, by closing the pipe or by dying.</summary>
-    private static async Task ServeParentAsync(string id, ExpertWorkerHost host, CancellationToken lost)
+    private static async Task ServeParentAsync(string id, ExpertWorkerHost host, ParentWatch parent, CancellationToken lost)
     {
         var ready = new WorkerReady(id, Environment.ProcessId, host.Address.ToString(), host.TileCount, host.Bytes);
         Console.Out.WriteLine(JsonSerializer.Serialize(ready, JsonSerializerOptions.Web));
-        var terminated = new TaskCompletionSource();
+        var terminated = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => terminated.TrySetResult());
         using var loss = lost.Register(() => terminated.TrySetResult());
-        await using var input = Console.OpenStandardInput();
-        var closed = Task.Run(async () =>
-        {
-            var buffer = new byte[64];
-            while (await input.ReadAsync(buffer) > 0)
-            {
-            }
-        });
-        await Task.WhenAny(closed, terminated.Task, host.LeaveRequested);
+        using var gone = parent.Gone.Register(() => terminated.TrySetResult());
+        await Task.WhenAny(terminated.Task, host.LeaveRequested);
         await LeaveAsync(host, SupervisedLeaveTime);
     }
 

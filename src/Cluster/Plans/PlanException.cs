@@ -16,6 +16,9 @@ public sealed class PlanException : Exception
     public PlanException(string subject, string problem, Exception inner) : base(Line(subject, [problem]), inner) =>
         Problems = [problem];
 
+    /// <param name="message">As another process said it.</param>
+    public PlanException(string message) : base(message) => Problems = [message];
+
     public ImmutableArray<string> Problems { get; }
 
     private static string Line(string subject, IReadOnlyCollection<string> problems)

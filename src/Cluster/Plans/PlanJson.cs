@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grok1Cluster.Cluster.Files;
 
 namespace Grok1Cluster.Cluster.Plans;
 
@@ -48,7 +49,7 @@ public static class PlanJson
         }
         catch (JsonException e)
         {
-            throw new PlanException($"{name} is malformed", e.Message, e);
+            throw new PlanException($"{name} is malformed", JsonShape.Explain<PlanDocument>(utf8, Compact, e), e);
         }
         var problems = PlanValidator.Check(document, geometry, knownWorkers);
         if (problems.Count > 0)

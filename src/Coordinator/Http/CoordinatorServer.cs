@@ -112,6 +112,11 @@ public sealed class CoordinatorServer : IAsyncDisposable
         {
             await application.StartAsync(cancel);
         }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            await application.DisposeAsync();
+            throw new IOException($"{e.Message.TrimEnd('.')}; end what listens there, or take another port (--port, --admin-port)", e);
+        }
         catch
         {
             await application.DisposeAsync();

@@ -37,6 +37,7 @@ public sealed class LocalWorkers : IAsyncDisposable
         var directory = Directory.CreateTempSubdirectory("grok1-").FullName;
         var planPath = Path.Combine(directory, "plan.json");
         PlanFile.Save(planPath, plan);
+        var named = plan.NamedWorkers();
         var nodes = options.SpreadOverNumaNodes ? NumaNode.All() : [];
         var shares = nodes.Count > 0 ? [] : CpuShares.Of(CpuAffinity.Allowed(), options.Workers, threads);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -68,7 +69,9 @@ public sealed class LocalWorkers : IAsyncDisposable
 
         Task<WorkerProcess> LaunchAsync(string id, int number, LoadProgress? progress, CancellationToken stop) => WorkerProcess.StartAsync(options.Program,
         [
-            "worker", "--supervised", "--id", id, "--model", Path.GetFullPath(options.StorePath), "--plan", planPath,
+            "worker", "--supervised", "--id", id, "--model", Path.GetFullPath(options.StorePath),
+            // Of more workers than pieces some wait for a plan that needs them.
+            .. named.Contains(id) ? ["--plan", planPath] : (string[])["--hold", "none"],
             "--listen", "127.0.0.1:0", "--threads", Math.Max(1, threads / options.Workers).ToString(),
             "--weight-pages", options.Weights.Pages.ToString().ToLowerInvariant(),
             .. options.Weights.Locked ? ["--lock-memory"] : Array.Empty<string>(),

@@ -36,10 +36,14 @@ public sealed class ClusterOperations
         ChangeAsync($"move layer {layer} bundle {bundle} from {from} to {to}", plan => PlanChanges.Move(plan, layer, bundle, from, to), progress);
 
     /// <summary>Another plan, which may cut the experts elsewhere.</summary>
-    /// <param name="json">As <see cref="PlanJson"/> has it; the epoch in it does not count.</param>
+    /// <param name="plan">Of <see cref="Read"/>; the epoch in it does not count.</param>
     /// <exception cref="OperationException">It does not hold.</exception>
-    public Task ApplyAsync(ReadOnlyMemory<byte> json, Action<OperationProgress> progress) =>
-        ChangeAsync("apply a plan", _ => _plans.Read(json.Span), progress);
+    public Task ApplyAsync(Plan plan, Action<OperationProgress> progress) => ChangeAsync("apply a plan", _ => plan, progress);
+
+    /// <summary>A plan that somebody sent.</summary>
+    /// <param name="json">As <see cref="PlanJson"/> has it.</param>
+    /// <exception cref="PlanException">It is malformed, or does not fit the model.</exception>
+    public Plan Read(ReadOnlySpan<byte> json) => _plans.Read(json);
 
     /// <summary>The plan made anew for the workers that are connected.</summary>
     /// <exception cref="OperationException">It does not hold.</exception>

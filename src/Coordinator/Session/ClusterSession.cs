@@ -121,6 +121,7 @@ public sealed class ClusterSession : IAsyncDisposable
     {
         var weights = Own(Store.OpenDense());
         Tokenizer = Store.TokenizerPath is { } path ? SentencePieceTokenizer.Load(path) : null;
+        Options.Opened?.Invoke(Store, Tokenizer);
         var threads = Options.Threads ?? Environment.ProcessorCount;
         var local = !Options.HasRemoteWorkers && Options.Workers == 0;
         // Local workers compute on the same cores.

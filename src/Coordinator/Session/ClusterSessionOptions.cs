@@ -6,6 +6,7 @@ using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Model.Store;
+using Grok1Cluster.Model.Tokenizer;
 
 namespace Grok1Cluster.Coordinator.Session;
 
@@ -67,6 +68,9 @@ public sealed record ClusterSessionOptions
 
     /// <summary>Positions that the KV memory must hold at least where <see cref="KvMemory"/> is null.</summary>
     public int LeastKvPositions { get; init; }
+
+    /// <summary>Given the model, and its tokenizer where it has one, before anything is loaded or started; what it throws ends the start.</summary>
+    public Action<ModelStore, SentencePieceTokenizer?>? Opened { get; init; }
 
     /// <summary>Told how much of the weights is in memory; null: nobody.</summary>
     public LoadProgress? Progress { get; init; }

@@ -3,7 +3,7 @@ using Grok1Cluster.Model.Config;
 namespace Grok1Cluster.Engine.Generation;
 
 /// <summary>What a model takes as a prompt.</summary>
-internal static class PromptRules
+public static class PromptRules
 {
     /// <exception cref="PromptException">Empty, too long, or an id outside the vocabulary.</exception>
     public static void Check(IReadOnlyList<int> tokens, Grok1Config config, int toGenerate)

@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Numerics;
+using static Grok1Cluster.Kernels.MatMul.VnniTiles;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -17,49 +18,6 @@ internal static unsafe partial class Int4BlockProduct
 
     /// <summary>How far ahead the first tile asks for weights.</summary>
     private const int TileAheadBytes = TileBlocks * PanelLayout.Int4BlockBytes;
-
-    private interface ITile
-    {
-        static abstract int Rows { get; }
-
-        /// <summary>Whether it asks for the weights of the blocks that come next.</summary>
-        static abstract bool Prefetches { get; }
-    }
-
-    private readonly struct One : ITile
-    {
-        public static int Rows => 1;
-
-        public static bool Prefetches => false;
-    }
-
-    private readonly struct Two : ITile
-    {
-        public static int Rows => 2;
-
-        public static bool Prefetches => false;
-    }
-
-    private readonly struct Three : ITile
-    {
-        public static int Rows => 3;
-
-        public static bool Prefetches => false;
-    }
-
-    private readonly struct FirstTwo : ITile
-    {
-        public static int Rows => 2;
-
-        public static bool Prefetches => true;
-    }
-
-    private readonly struct FirstThree : ITile
-    {
-        public static int Rows => 3;
-
-        public static bool Prefetches => true;
-    }
 
     /// <summary>Two rows or more.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -89,7 +47,7 @@ internal static unsafe partial class Int4BlockProduct
     /// <summary>Some blocks for one to three rows. What a smaller tile lacks, the JIT leaves out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TileVnni<TTile>(in PanelOperands w, Activations x, int* rows, float* y, long stride)
-        where TTile : ITile
+        where TTile : IVnniTile
     {
         long row0 = rows[0], row1 = TTile.Rows > 1 ? rows[1] : row0, row2 = TTile.Rows > 2 ? rows[2] : row0;
         long paddedLength = x.Axis.PaddedLength, blockCount = x.Axis.BlockCount;
@@ -142,15 +100,12 @@ internal static unsafe partial class Int4BlockProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<sbyte> Broadcast(sbyte* four) => Vector256.Create(Unsafe.ReadUnaligned<int>(four)).AsSByte();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<byte> High(byte* weights) => (Vector256.Load((ushort*)weights) >>> 4).AsByte();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Add<TTile>(Vector256<byte> weights, Vector256<sbyte> a, Vector256<sbyte> b, Vector256<sbyte> c,
         ref Vector256<int> sumA, ref Vector256<int> sumB, ref Vector256<int> sumC)
-        where TTile : ITile
+        where TTile : IVnniTile
     {
         sumA = AvxVnni.MultiplyWideningAndAdd(sumA, weights, a);
         if (TTile.Rows > 1)
@@ -163,7 +118,7 @@ internal static unsafe partial class Int4BlockProduct
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish<TTile>(ushort* scales, Vector256<float> scaleA, Vector256<float> scaleB, Vector256<float> scaleC,
         Vector256<int> a, Vector256<int> b, Vector256<int> c, float* y, long stride)
-        where TTile : ITile
+        where TTile : IVnniTile
     {
         var weightScale = Bf16.Load8(scales);
         Finish(a, weightScale * scaleA, y);

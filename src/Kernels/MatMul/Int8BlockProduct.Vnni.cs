@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Numerics;
+using static Grok1Cluster.Kernels.MatMul.VnniTiles;
 
 namespace Grok1Cluster.Kernels.MatMul;
 
@@ -17,50 +18,6 @@ internal static unsafe partial class Int8BlockProduct
 {
     /// <summary>How far ahead weights are asked for: a full block, so that a block's first tile finds them in L1.</summary>
     private const int AheadBytes = ReductionAxis.MaxBlock * PanelLayout.Columns;
-
-    /// <summary>A kind of tile as a type, so that one source gives a kernel for each.</summary>
-    private interface ITile
-    {
-        static abstract int Rows { get; }
-
-        /// <summary>Whether it asks for the weights of the next block: the first tile of a block does.</summary>
-        static abstract bool Prefetches { get; }
-    }
-
-    private readonly struct One : ITile
-    {
-        public static int Rows => 1;
-
-        public static bool Prefetches => false;
-    }
-
-    private readonly struct Two : ITile
-    {
-        public static int Rows => 2;
-
-        public static bool Prefetches => false;
-    }
-
-    private readonly struct Three : ITile
-    {
-        public static int Rows => 3;
-
-        public static bool Prefetches => false;
-    }
-
-    private readonly struct FirstTwo : ITile
-    {
-        public static int Rows => 2;
-
-        public static bool Prefetches => true;
-    }
-
-    private readonly struct FirstThree : ITile
-    {
-        public static int Rows => 3;
-
-        public static bool Prefetches => true;
-    }
 
     /// <summary>One activation block of all rows, and the weights it meets.</summary>
     private ref struct BlockOperands
@@ -174,7 +131,7 @@ internal static unsafe partial class Int8BlockProduct
     /// <summary>One block for one to three rows. What a smaller tile lacks, the JIT leaves out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TileVnni<TTile>(in BlockOperands operands, int* rows, float* y, long stride)
-        where TTile : ITile
+        where TTile : IVnniTile
     {
         long row0 = rows[0], row1 = TTile.Rows > 1 ? rows[1] : row0, row2 = TTile.Rows > 2 ? rows[2] : row0;
         var (a0, b0, c0) = (Start(operands, row0), Start(operands, row1), Start(operands, row2));
@@ -246,9 +203,6 @@ internal static unsafe partial class Int8BlockProduct
         if (TTile.Rows > 2)
             Finish(c0, c1, c2, c3, operands, row2, y + 2 * stride);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<sbyte> Broadcast(sbyte* four) => Vector256.Create(Unsafe.ReadUnaligned<int>(four)).AsSByte();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Start(in BlockOperands operands, long row) => Vector256.Create(operands.Sums[row * operands.BlockStride] * -PanelLayout.Offset);

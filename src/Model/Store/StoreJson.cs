@@ -57,10 +57,14 @@ internal static class StoreJson
         // A name or string with half a surrogate pair is reported as an invalid operation.
         catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
         {
-            var where = e is JsonException { Path: { } field } ? $" at {Printable.OneLine(field)}" : "";
-            throw new ModelException($"{path}: is not a manifest of a model store{where}: {Printable.OneLine(e.Message)}; import the model again", e);
+            throw new ModelException($"{path}: is not a manifest of a model store: {Problem(e)}; import the model again", e);
         }
     }
+
+    /// <summary>What the parser says of text that is no JSON; what the serializer says of another shape names types of this program.</summary>
+    private static string Problem(Exception fault) => fault is JsonException { InnerException: null, Path: { } place }
+        ? $"{Printable.OneLine(place)} is unknown, twice, missing, or of another type"
+        : $"{(fault is JsonException { Path: { } at } ? $"at {Printable.OneLine(at)}: " : "")}{Printable.OneLine((fault.InnerException ?? fault).Message)}";
 
     private sealed record Header(int? Version);
 }

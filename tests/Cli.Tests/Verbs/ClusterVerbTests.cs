@@ -34,14 +34,28 @@ public sealed class ClusterVerbTests
         Assert.Contains(message, Assert.Single(result.Error.TrimEnd().Split('\n')));
     }
 
-    private static async Task AnswerAsync(TcpListener listener, string answer)
+    [Fact]
+    public async Task A_change_asked_of_what_is_no_coordinator_is_told_in_one_line_and_the_path_of_the_address_is_kept()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var answering = AnswerAsync(listener, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>");
+        var result = await Grok1Process.RunAsync("cluster", "rebalance", "--url", $"http://{listener.LocalEndpoint}/behind/a/proxy");
+        Assert.Equal("POST /behind/a/proxy/cluster/rebalance HTTP/1.1", await answering);
+        Assert.Equal((5, $"grok1: what answers at http://{listener.LocalEndpoint}/behind/a/proxy/ is no coordinator of grok1; name one with --url\n"), (result.ExitCode, result.Error));
+    }
+
+    /// <returns>The first line of the request.</returns>
+    private static async Task<string?> AnswerAsync(TcpListener listener, string answer)
     {
         using var client = await listener.AcceptTcpClientAsync();
         using var reader = new StreamReader(client.GetStream());
+        var request = await reader.ReadLineAsync();
         while (await reader.ReadLineAsync() is { Length: > 0 })
         {
         }
         await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(answer));
+        return request;
     }
 
     private static int FreePort()

@@ -90,7 +90,7 @@ public class OperationTests(ModelFixture models) : IClassFixture<ModelFixture>
     {
         await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a", "b");
         var sliced = Planner.Sliced(Failover.FailoverCluster.Geometry(models.Endless()), ["a", "b"]);
-        await cluster.Operations.ApplyAsync(PlanJson.Serialize(sliced), _steps.Add);
+        await cluster.Operations.ApplyAsync(sliced, _steps.Add);
         Assert.Equal(sliced.Cuts.AsEnumerable(), cluster.Plan.Cuts.AsEnumerable());
         Assert.Equal(cluster.Worker("a").Bytes, cluster.Worker("b").Bytes);
         await cluster.GenerateAsync();
@@ -104,8 +104,7 @@ public class OperationTests(ModelFixture models) : IClassFixture<ModelFixture>
         var stranger = plan with { Bundles = [.. plan.Bundles.Select((bundle, index) => index == 0 ? bundle with { Workers = ["nobody"] } : bundle with { Workers = ["a"] })] };
         await cluster.UnderLoadAsync(async () =>
         {
-            Assert.Contains("nobody is not connected", await RefusalAsync(() => cluster.Operations.ApplyAsync(PlanJson.Serialize(stranger), _steps.Add)));
-            Assert.Contains("malformed", await RefusalAsync(() => cluster.Operations.ApplyAsync("{}"u8.ToArray(), _steps.Add)));
+            Assert.Contains("nobody is not connected", await RefusalAsync(() => cluster.Operations.ApplyAsync(stranger, _steps.Add)));
             Assert.Contains("there is no worker c; there are a, b", await RefusalAsync(() => cluster.Operations.DrainAsync("c", _steps.Add)));
             Assert.Contains("there is no layer 99", await RefusalAsync(() => cluster.Operations.MoveAsync(99, 0, "a", "b", _steps.Add)));
             Assert.Contains("cannot join", await RefusalAsync(() => cluster.Operations.JoinAsync("127.0.0.1:1", _steps.Add)));
@@ -117,6 +116,14 @@ public class OperationTests(ModelFixture models) : IClassFixture<ModelFixture>
         Assert.Equal((plan, a), (cluster.Plan, cluster.Worker("a").Bytes));
         await cluster.UntilAsync(pool => pool.Coverage.IsComplete);
         Assert.Equal(b, cluster.Worker("b").Bytes);
+    }
+
+    [Fact]
+    public async Task A_text_that_is_no_plan_of_the_model_is_refused_before_anything_is_changed()
+    {
+        await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a");
+        Assert.Equal("the plan is malformed: the whole lacks epoch, model, cuts, bundles", Assert.Throws<PlanException>(() => cluster.Operations.Read("{}"u8)).Message);
+        Assert.Contains("does not fit model", Assert.Throws<PlanException>(() => cluster.Operations.Read("""{"epoch":1,"model":"m","cuts":[0,5],"bundles":[]}"""u8)).Message);
     }
 
     [Fact]

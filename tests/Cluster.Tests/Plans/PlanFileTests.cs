@@ -83,31 +83,36 @@ public sealed class PlanFileTests : IDisposable
         Assert.DoesNotContain('\n', e.Message);
     }
 
-    public static TheoryData<string, string> Malformed => new()
+    public static TheoryData<string, string, string> Malformed => new()
     {
-        { "empty", "" },
-        { "noise", "\u0001{{{" },
-        { "null", "null" },
-        { "a list", "[]" },
-        { "truncated", """{"epoch":1,"model":"m","cuts":[0,176],"bund""" },
-        { "unknown field", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[],"extra":1}""" },
-        { "unknown field in a bundle", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[{"layer":0,"tiles":[],"workers":[],"x":1}]}""" },
-        { "missing field", """{"epoch":1,"model":"m","bundles":[]}""" },
-        { "field twice", """{"epoch":1,"epoch":2,"model":"m","cuts":[0,176],"bundles":[]}""" },
-        { "null cuts", """{"epoch":1,"model":"m","cuts":null,"bundles":[]}""" },
-        { "null model", """{"epoch":1,"model":null,"cuts":[0,176],"bundles":[]}""" },
-        { "fraction", """{"epoch":1,"model":"m","cuts":[0,17.5],"bundles":[]}""" },
-        { "overflow", """{"epoch":1,"model":"m","cuts":[0,99999999999],"bundles":[]}""" },
-        { "deep", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[{"layer":0,"tiles":[[[0]]],"workers":[]}]}""" },
-        { "very deep", new string('[', 100_000) },
+        { "empty", "", "it is not valid JSON: " },
+        { "noise", "\u0001{{{", "it is not valid JSON: " },
+        { "null", "null", "the whole is null, expected is an object with epoch, model, cuts, bundles" },
+        { "a list", "[]", "the whole is a list, expected is an object with epoch, model, cuts, bundles" },
+        { "truncated", """{"epoch":1,"model":"m","cuts":[0,176],"bund""", "it is not valid JSON: " },
+        { "unknown field", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[],"extra":1}""", "extra is not known, expected are epoch, model, cuts, bundles" },
+        { "unknown field in a bundle", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[{"layer":0,"tiles":[],"workers":[],"x":1}]}""", "bundles[0].x is not known, expected are layer, tiles, workers, cold" },
+        { "missing field", """{"epoch":1,"model":"m","bundles":[]}""", "the whole lacks cuts" },
+        { "field twice", """{"epoch":1,"epoch":2,"model":"m","cuts":[0,176],"bundles":[]}""", "it is not valid JSON: " },
+        { "null cuts", """{"epoch":1,"model":"m","cuts":null,"bundles":[]}""", "cuts is null, expected is a list" },
+        { "null model", """{"epoch":1,"model":null,"cuts":[0,176],"bundles":[]}""", "model is null, expected is a text" },
+        { "fraction", """{"epoch":1,"model":"m","cuts":[0,17.5],"bundles":[]}""", "cuts[1] is the number 17.5, expected is a whole number" },
+        { "overflow", """{"epoch":1,"model":"m","cuts":[0,99999999999],"bundles":[]}""", "cuts[1] is the number 99999999999, expected is a whole number of at most 2147483647" },
+        { "deep", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[{"layer":0,"tiles":[[[0]]],"workers":[]}]}""", "it is not valid JSON: " },
+        { "very deep", new string('[', 100_000), "it is not valid JSON: " },
+        { "a number for a text", """{"epoch":1,"model":5,"cuts":[0,176],"bundles":[]}""", "model is the number 5, expected is a text" },
+        { "an object for a list", """{"epoch":1,"model":"m","cuts":{},"bundles":[]}""", "cuts is an object, expected is a list" },
+        { "a text in a pair", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[{"layer":0,"tiles":[[0,"x"]],"workers":[]}]}""", "bundles[0].tiles[0][1] is a text, expected is a whole number" },
+        { "a bundle without workers", """{"epoch":1,"model":"m","cuts":[0,176],"bundles":[{"layer":0,"tiles":[]}]}""", "bundles[0] lacks workers" },
     };
 
     [Theory, MemberData(nameof(Malformed))]
-    public void A_malformed_plan_is_refused(string what, string text)
+    public void A_malformed_plan_is_refused_with_the_member_that_is_wrong(string what, string text, string problem)
     {
         File.WriteAllText(PlanPath, text);
         var e = Assert.Throws<PlanException>(() => PlanFile.Load(PlanPath, NarrowLastBlock));
-        Assert.True(e.Message.StartsWith($"plan file {PlanPath} is malformed: ", StringComparison.Ordinal), $"{what}: {e.Message}");
+        Assert.True(e.Message.StartsWith($"plan file {PlanPath} is malformed: {problem}", StringComparison.Ordinal), $"{what}: {e.Message}");
+        Assert.False(e.Message.Contains("Grok1Cluster.") || e.Message.Contains("System."), $"{what}: {e.Message}");
     }
 
     [Fact]

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Grok1Cluster.Cluster.Plans;
@@ -22,6 +24,13 @@ public sealed class WorkerProcessTests(ModelFixture models, WideModel wide) : IC
     private readonly string _directory = Directory.CreateTempSubdirectory("grok1-workers-").FullName;
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    private string SavePlan(string model, IReadOnlyList<string> workers)
+    {
+        var path = Path.Combine(_directory, "plan.json");
+        PlanFile.Save(path, Planner.Sliced(FailoverCluster.Geometry(models.Golden(model)), workers));
+        return path;
+    }
 
     [Theory]
     [InlineData(true)]
@@ -52,6 +61,35 @@ public sealed class WorkerProcessTests(ModelFixture models, WideModel wide) : IC
         var result = await worker.WaitForExitAsync();
         Assert.Equal(0, result.ExitCode);
         Assert.Contains("worker w ends", result.Error);
+    }
+
+    [Fact]
+    public async Task A_worker_that_its_plan_does_not_name_is_refused_with_the_ids_that_it_has()
+    {
+        var plan = SavePlan("tiny-a", WorkerIds.Numbered(2));
+        var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-a"), "--plan", plan, "--id", "wroker-1", "--listen", "127.0.0.1:0");
+        Assert.Equal((2, $"grok1: plan file {plan} gives worker wroker-1 nothing; it has worker-0, worker-1\n"), (result.ExitCode, result.Error));
+    }
+
+    [Fact]
+    public async Task A_cluster_of_more_workers_than_its_plan_names_starts_and_says_how_many_hold_nothing()
+    {
+        var run = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "5", "--max-tokens", "1", "--workers", "2", "--plan", SavePlan("tiny-a", WorkerIds.Numbered(1)));
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("1 of 2 workers hold nothing", run.Error);
+    }
+
+    [Fact]
+    public async Task A_supervised_worker_ends_with_its_parent_also_while_it_is_not_ready()
+    {
+        // Takes connections and never says a word: the worker waits for its model.
+        using var mute = new TcpListener(IPAddress.Loopback, 0);
+        mute.Start();
+        using var worker = Grok1Process.Start("worker", "--supervised", "--from", $"{mute.LocalEndpoint}", "--cache", Path.Combine(_directory, "cache"), "--listen", "127.0.0.1:0");
+        using var waiting = await mute.AcceptSocketAsync().WaitAsync(Grok1Process.DefaultTimeout);
+        await worker.WriteInputAsync("");
+        var result = await worker.WaitForExitAsync();
+        Assert.Equal((0, "", "worker worker-0 ends before it was ready\n"), (result.ExitCode, result.Output, result.Error));
     }
 
     [Fact]
@@ -144,9 +182,7 @@ public sealed class WorkerProcessTests(ModelFixture models, WideModel wide) : IC
         var model = models.Golden("tiny-a");
         using var giver = Start("--model", model);
         var source = await AddressAsync(giver);
-        var plan = Path.Combine(_directory, "plan.json");
-        using (var store = ModelStore.Open(model))
-            PlanFile.Save(plan, Planner.Sliced(new PlanGeometry("tiny-a", store.Config.LayerCount, store.Config.ExpertCount, store.Config.FeedForwardDim, store.ExpertLayout.BlockWidth), WorkerIds.Numbered(2)));
+        var plan = SavePlan("tiny-a", WorkerIds.Numbered(2));
         string[] Flags(int number) => ["--from", source, "--cache", Path.Combine(_directory, "cache"), "--plan", plan, "--id", $"worker-{number}"];
         using var first = Start(Flags(0));
         using var second = Start(Flags(1));

@@ -71,16 +71,21 @@ public class ChatTests(SharedServer shared) : IClassFixture<SharedServer>
     }
 
     [Theory]
-    [InlineData("{")]
-    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}"}""")]
-    [InlineData("""{"system":"{content}","user":"no place","assistant":"{content}","generation":""}""")]
-    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}","generation":"","stop":[""]}""")]
-    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}","generation":"","other":1}""")]
-    public void A_file_that_is_no_template_is_refused(string text)
+    [InlineData("{", "it is not valid JSON: ")]
+    [InlineData("null", "the whole is null, expected is an object with system, user, assistant, generation, stop")]
+    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}"}""", "the whole lacks generation")]
+    [InlineData("""{"system":"{content}","user":null,"assistant":"{content}","generation":""}""", "user is null, expected is a text")]
+    [InlineData("""{"system":"{content}","user":"no place","assistant":"{content}","generation":""}""", "must each contain {content}")]
+    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}","generation":"","stop":[""]}""", "stop has an empty string")]
+    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}","generation":"","stop":[5]}""", "stop[0] is the number 5, expected is a text")]
+    [InlineData("""{"system":"{content}","user":"{content}","assistant":"{content}","generation":"","other":1}""", "other is not known, expected are system, user, assistant, generation, stop")]
+    public void A_file_that_is_no_template_is_refused_with_what_is_wrong(string text, string problem)
     {
         var file = Path.GetTempFileName();
         File.WriteAllText(file, text);
-        Assert.Contains(file, Assert.Throws<FormatException>(() => ChatTemplate.Parse(file)).Message);
+        var message = Assert.Throws<FormatException>(() => ChatTemplate.Parse(file)).Message;
+        Assert.StartsWith(file, message);
+        Assert.Contains(problem, message);
         File.Delete(file);
     }
 }

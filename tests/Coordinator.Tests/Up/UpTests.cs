@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Grok1Cluster.TestKit;
@@ -19,6 +20,16 @@ public sealed class UpTests
             Assert.Contains(said, banner);
         var answer = await Grok1Process.RunAsync(new ProcessStartInfo("/bin/sh", ["-c", curl]));
         Assert.Equal(40, JsonDocument.Parse(answer.Output).RootElement.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+    }
+
+    [Fact]
+    public async Task A_port_that_is_taken_ends_with_5_and_what_to_do()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var result = await Grok1Process.RunAsync("serve", "--model", "demo", "--port", $"{((IPEndPoint)taken.LocalEndpoint).Port}");
+        Assert.Equal(5, result.ExitCode);
+        Assert.Contains($"{taken.LocalEndpoint}: address already in use; end what listens there, or take another port (--port, --admin-port)", result.Error);
     }
 
     [Fact]

@@ -28,7 +28,7 @@ internal static class CertsOptions
     public static FormattedOption<string[]?> Hosts(string without) =>
         new("--host", HostNames, null, $"names and IP addresses by which others reach it (default: {without})");
 
-    public static Argument<NodeRole> Role() => new("ROLE") { Description = RoleNames, HelpName = RoleNames, CustomParser = result => ParseRole(result, "ROLE") };
+    public static Argument<NodeRole> Role() => new("ROLE") { Description = RoleNames.Replace("|", ", "), HelpName = "ROLE", CustomParser = result => ParseRole(result, "ROLE") };
 
     public static Option<NodeRole> RoleOption() => new("--role") { Description = "whose certificate it gets", HelpName = RoleNames, Required = true, CustomParser = result => ParseRole(result, "--role") };
 
@@ -61,7 +61,7 @@ internal static class CertsOptions
             result.AddError($"{name}: '{token.Value}' is not 1 to 64 letters, digits, '.', '_' or '-'");
     }
 
-    private static TextFormat<string[]?> HostNames { get; } = new("HOST,...", "host names or IP addresses, separated by commas", (string text, [MaybeNullWhen(false)] out string[]? hosts) =>
+    private static TextFormat<string[]?> HostNames { get; } = new("HOST,...", "a list of host names or IP addresses, separated by commas", (string text, [MaybeNullWhen(false)] out string[]? hosts) =>
     {
         hosts = text.Split(',', StringSplitOptions.TrimEntries);
         return hosts.All(host => System.Net.IPAddress.TryParse(host, out _) || CertificateNames.IsDnsName(host));

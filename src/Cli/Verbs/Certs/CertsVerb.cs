@@ -8,7 +8,7 @@ internal static class CertsVerb
     public static Command Create()
     {
         var verb = new Verb("certs", "Make the certificates by which coordinators and workers know each other (--tls).",
-            "grok1 certs init /secure/ca                                                   # once, on one machine",
+            "grok1 certs init /secure/ca                                                    # once, on one machine",
             "grok1 certs issue worker worker-3 --dir /secure/ca --out worker-3 --host node3,10.0.0.3",
             "grok1 certs issue coordinator front --dir /secure/ca --out front",
             "grok1 certs token --role worker --id worker-4 --dir /secure/ca                 # or let machines fetch theirs:",

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Grok1Cluster.Cli.Errors;
+using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Cluster.Security;
 
@@ -22,6 +23,8 @@ internal static class RotateVerb
         verb.AddJson();
         verb.Runs((context, _) =>
         {
+            context.RefuseIdle(context.Get(step) is not null, "it is for a node's certificate, and --authority changes the CA; leave one of the two out", bundleOnly, days);
+            context.RefuseIdle(context.Get(bundleOnly), "with --bundle-only no certificate is made; leave one of the two out", days);
             var ca = ClusterAuthority.Open(context.Get(authority)!, TimeProvider.System);
             IssueVerb.Report(context, (context.Get(node), context.Get(step)) switch
             {

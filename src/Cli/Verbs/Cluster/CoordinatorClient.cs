@@ -6,6 +6,7 @@ using System.Security.Authentication;
 using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Dashboard;
 
 namespace Grok1Cluster.Cli.Verbs.Cluster;
@@ -36,7 +37,8 @@ internal sealed class CoordinatorClient : IDisposable
 
     public CoordinatorClient(Uri url, string? key)
     {
-        _client = new HttpClient { BaseAddress = url, Timeout = Timeout.InfiniteTimeSpan };
+        // Where it stands behind a proxy it may have a path before its own.
+        _client = new HttpClient { BaseAddress = new Uri(url.GetLeftPart(UriPartial.Path).TrimEnd('/') + "/"), Timeout = Timeout.InfiniteTimeSpan };
         if (key is not null)
             _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
     }
@@ -49,7 +51,7 @@ internal sealed class CoordinatorClient : IDisposable
         limit.CancelAfter(StatusTime);
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, "/cluster/status");
+            using var request = new HttpRequestMessage(HttpMethod.Get, "cluster/status");
             using var response = await SendAsync(request, limit.Token);
             return await response.Content.ReadFromJsonAsync<ClusterStatus>(Json, limit.Token) ?? throw NotACoordinator();
         }
@@ -68,18 +70,29 @@ internal sealed class CoordinatorClient : IDisposable
     /// <param name="body">JSON.</param>
     /// <param name="progress">Told of every step.</param>
     /// <exception cref="ClusterChangeException">It was not made; the coordinator says why.</exception>
+    /// <exception cref="UsageException">It cannot be meant so.</exception>
+    /// <exception cref="PlanException">What was sent is no plan, or none for this model.</exception>
+    /// <exception cref="HttpRequestException">It cannot be reached, or is no coordinator.</exception>
     public async Task<ClusterStep> ChangeAsync(string path, string body, Action<ClusterStep> progress, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"/cluster/{path}") { Content = new StringContent(body, MediaTypeHeaderValue.Parse("application/json")) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"cluster/{path}") { Content = new StringContent(body, MediaTypeHeaderValue.Parse("application/json")) };
         using var response = await SendAsync(request, cancellation);
         using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
         ClusterStep? last = null;
         while (await lines.ReadLineAsync(cancellation) is { } line)
         {
-            using var document = JsonDocument.Parse(line);
-            if (document.RootElement.TryGetProperty("error", out var error))
-                throw new ClusterChangeException(error.GetProperty("message").GetString()!);
-            progress(last = document.Deserialize<ClusterStep>(Json)!);
+            try
+            {
+                using var document = JsonDocument.Parse(line);
+                if (document.RootElement.TryGetProperty("error", out var error))
+                    throw new ClusterChangeException(error.GetProperty("message").GetString()!);
+                last = document.Deserialize<ClusterStep>(Json)!;
+            }
+            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+            {
+                throw NotACoordinator();
+            }
+            progress(last);
         }
         return last is { Phase: "done" } ? last : throw new ClusterChangeException("the coordinator ended the answer in the middle; look at `grok1 cluster status`");
     }
@@ -111,8 +124,15 @@ internal sealed class CoordinatorClient : IDisposable
         try
         {
             using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellation));
-            var message = document.RootElement.GetProperty("error").GetProperty("message").GetString()!;
-            return response.StatusCode == HttpStatusCode.Forbidden ? new AuthenticationException(message) : new ClusterChangeException(message);
+            var error = document.RootElement.GetProperty("error");
+            var message = error.GetProperty("message").GetString()!;
+            return response.StatusCode switch
+            {
+                HttpStatusCode.Forbidden => new AuthenticationException(message),
+                HttpStatusCode.BadRequest when error.GetProperty("code").GetString() == "invalid_plan" => new PlanException(message),
+                HttpStatusCode.BadRequest => new UsageException(message),
+                _ => new ClusterChangeException(message),
+            };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json;
+using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Coordinator.Http.Errors;
 using Grok1Cluster.Coordinator.Http.Requests;
 using Grok1Cluster.Coordinator.Operations;
@@ -67,8 +69,8 @@ internal static class OperationRoutes
         });
         routes.MapPost("/cluster/apply", async (HttpContext context) =>
         {
-            var plan = (await JsonBody.ReadAsync(context, PlanDepth)).GetRawText();
-            await new OperationStream(context).RunAsync(progress => Cluster().ApplyAsync(Encoding.UTF8.GetBytes(plan), progress));
+            var plan = Plan(Cluster(), await JsonBody.ReadAsync(context, PlanDepth));
+            await new OperationStream(context).RunAsync(progress => Cluster().ApplyAsync(plan, progress));
         });
 
         ClusterOperations Cluster() => operations
@@ -79,6 +81,18 @@ internal static class OperationRoutes
         new(await JsonBody.ReadAsync(context, jsonDepth), known);
 
     private static string Text(RequestFields fields, string name) => fields.Text(name) is { Length: > 0 } text ? text : throw Missing(name);
+
+    private static Plan Plan(ClusterOperations cluster, JsonElement body)
+    {
+        try
+        {
+            return cluster.Read(Encoding.UTF8.GetBytes(body.GetRawText()));
+        }
+        catch (PlanException e)
+        {
+            throw new ApiException(e.Message, null) { Code = "invalid_plan" };
+        }
+    }
 
     private static string Address(string text)
     {

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Grok1Cluster.Cluster.Files;
 
 namespace Grok1Cluster.Coordinator.Http.OpenAi.Chat;
 
@@ -63,8 +64,7 @@ public sealed record ChatTemplate
         {
             if (new FileInfo(path).Length > MaxFileBytes)
                 throw new FormatException($"{path} is larger than {MaxFileBytes} bytes");
-            var fields = JsonSerializer.Deserialize<Fields>(File.ReadAllBytes(path), FileOptions)
-                ?? throw new FormatException($"{path} is null");
+            var fields = Parse(path, File.ReadAllBytes(path));
             string[] patterns = [fields.System, fields.User, fields.Assistant];
             if (!patterns.All(pattern => pattern.Contains(Content, StringComparison.Ordinal)))
                 throw new FormatException($"{path}: system, user and assistant must each contain {Content}");
@@ -75,9 +75,21 @@ public sealed record ChatTemplate
                 Name = Path.GetFileName(path), System = fields.System, User = fields.User, Assistant = fields.Assistant, Generation = fields.Generation, Stop = fields.Stop ?? [],
             };
         }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FormatException($"{path} is not a chat template: {e.Message}", e);
+            throw new FormatException($"{path} cannot be read: {e.Message}", e);
+        }
+    }
+
+    private static Fields Parse(string path, ReadOnlySpan<byte> json)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Fields>(json, FileOptions) ?? throw new JsonException();
+        }
+        catch (JsonException e)
+        {
+            throw new FormatException($"{path} is not a chat template: {JsonShape.Explain<Fields>(json, FileOptions, e)}", e);
         }
     }
 
@@ -91,6 +103,7 @@ public sealed record ChatTemplate
     private static readonly JsonSerializerOptions FileOptions = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = global::System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
+        RespectNullableAnnotations = true,
     };
 
     private sealed record Fields
