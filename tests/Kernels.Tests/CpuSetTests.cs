@@ -27,20 +27,23 @@ public class CpuSetTests
     public void What_is_not_a_list_of_cpus_is_refused(string text) => Assert.False(CpuSet.TryParse(text, out _));
 
     [Fact]
-    public void A_restricted_thread_runs_on_its_cpu()
+    public void A_restricted_thread_runs_on_its_cpu_and_nowhere_else()
     {
         if (!OperatingSystem.IsLinux())
             return;
         var last = Environment.ProcessorCount - 1;
         var seen = -1;
+        CpuSet? allowed = null;
         var thread = new Thread(() =>
         {
             CpuAffinity.RestrictThread(new CpuSet([last]));
             seen = Thread.GetCurrentProcessorId();
+            allowed = CpuAffinity.Allowed();
         });
         thread.Start();
         thread.Join();
         Assert.Equal(last, seen);
+        Assert.Equal([last], allowed!.Cpus);
     }
 
     [Fact]
