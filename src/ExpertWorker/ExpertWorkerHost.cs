@@ -100,10 +100,14 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             await new FirstTiles(options, local, keeper).HoldAsync(known, cancel);
             var pool = Push(new ComputePool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, options.Spin));
             var device = keeper.Device = Push(await Task.Run(() => OpenDevice(options, gpu, tiles, pool, cancel), cancel));
+            if (options.Preload && gpu is null)
+                await BackgroundThread.Run(() => FirstCalls.Compute(tiles, device));
+            // Who holds nothing yet may come to hold anything.
+            var speed = device.MeasureSpeed(tiles.Bytes > 0 ? tiles.Bytes : WholeModel(store), options.Preload ? tiles.Runs : []);
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();
             var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
-            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, device, metrics, onFault, faults));
+            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, device, speed, metrics, onFault, faults));
             if (faults is not null)
                 // Ends before the service does, whose thread it may hold.
                 Push(faults);
@@ -206,6 +210,8 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             throw new ResourceException($"--device {options.Device}: {e.Message}");
         }
     }
+
+    private static long WholeModel(ModelStore model) => (long)model.Config.LayerCount * model.Config.ExpertCount * model.ExpertLayout.Bytes(0, model.ExpertLayout.Blocks.Count);
 
     private static void SetHealth(HealthService health, bool serving)
     {
