@@ -71,6 +71,9 @@ public sealed record ExpertWorkerOptions
     /// <summary>Told of the bytes of each tile that is in memory, by several threads; null: nobody.</summary>
     public Action<long>? Loaded { get; init; }
 
+    /// <summary>Told when what takes long is done, and nobody can have called yet.</summary>
+    public Action Prepared { get; init; } = () => { };
+
     /// <summary>How the tiles are held in memory.</summary>
     public WeightMemory Weights { get; init; } = new();
 

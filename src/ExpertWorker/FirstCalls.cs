@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Kernels.Formats;
@@ -61,11 +62,16 @@ internal static class FirstCalls
             Priority = Priority.Decode,
         };
         var (axis, pairs) = (layout.InputAxis, rows * config.ExpertsPerToken);
-        call.Resize(rows * axis.PaddedLength * (isFast ? sizeof(sbyte) : sizeof(float)), isFast ? rows * axis.BlockCount * sizeof(float) : 0, pairs, pairs * sizeof(float), 0);
+        var outliers = layout.Format == WeightFormat.Int8 ? rows : 0;
+        call.Resize(
+            rows * axis.PaddedLength * (isFast ? sizeof(sbyte) : sizeof(float)), isFast ? rows * axis.BlockCount * sizeof(float) : 0,
+            pairs, pairs * sizeof(float), outliers * Unsafe.SizeOf<RowOutlier>());
         call.Activations.Clear();
         MemoryMarshal.Cast<byte, float>(call.Scales).Fill(1);
         call.Experts.Fill((byte)held.Expert);
         MemoryMarshal.Cast<byte, float>(call.Gates).Fill(1);
+        for (var row = 0; row < outliers; row++)
+            MemoryMarshal.Cast<byte, RowOutlier>(call.Outliers)[row] = new RowOutlier(row, 0, 1);
         call.Checksum = Crc32C.Compute(call.Payload);
         return call;
     }

@@ -10,6 +10,7 @@ using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
 using Grok1Cluster.ExpertWorker.Faults;
+using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Weights.Cache;
@@ -24,6 +25,9 @@ internal static class WorkerVerb
 
     /// <summary>The same for a worker with a parent, which kills it a little later.</summary>
     private static readonly TimeSpan SupervisedLeaveTime = TimeSpan.FromSeconds(4);
+
+    /// <summary>Longest time that a start gives way to other processes: more than one takes that has its weights on this machine.</summary>
+    private static readonly TimeSpan QuietTime = TimeSpan.FromSeconds(3);
 
     public static Command Create()
     {
@@ -61,6 +65,7 @@ internal static class WorkerVerb
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
         {
+            using var quiet = QuietStart.TryBegin(QuietTime);
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
             var sources = context.Get(from) ?? [];
@@ -123,6 +128,7 @@ internal static class WorkerVerb
                     Faults = context.Get(faults) ?? [],
                     FaultSeed = context.Get(faultSeed),
                     Loaded = context.Get(supervised) ? new LoadedLines().Add : null,
+                    Prepared = () => quiet?.Dispose(),
                     HttpPort = context.Get(httpPort),
                     HttpHost = host,
                 }, fault =>

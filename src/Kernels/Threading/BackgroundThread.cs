@@ -1,25 +1,20 @@
-using System.Runtime.InteropServices;
-
 namespace Grok1Cluster.Kernels.Threading;
 
 /// <summary>Work that must not take time from the threads that compute.</summary>
-public static partial class BackgroundThread
+public static class BackgroundThread
 {
-    /// <summary>Added to what the first thread of this process has: a thread of the usual priority gets about nine times as much of a busy core.</summary>
-    private const int Nicer = 10;
-
-    private const int PriorityOfThread = 0, Nicest = 19;
+    /// <summary>Of the thread that works, as the system has it.</summary>
+    internal const string Name = "background";
 
     /// <summary>Runs the work on a thread of its own that yields to others where cores are short (Linux; elsewhere a plain thread).</summary>
     public static Task Run(Action work)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Exception? fault = null;
-        var worker = Named(() =>
+        var worker = Make(Name, () =>
         {
             // Refused or not known to the system: the work is done all the same.
-            if (OperatingSystem.IsLinux())
-                _ = SetPriority(PriorityOfThread, 0, Math.Min(Nicest, GetPriority(PriorityOfThread, (uint)Environment.ProcessId) + Nicer));
+            _ = Niceness.TrySet(Niceness.Self, Niceness.Low);
             try
             {
                 work();
@@ -29,9 +24,9 @@ public static partial class BackgroundThread
                 fault = e;
             }
         });
-        // A thread starts with the priority of the one that starts it, for ever: completing the task may start a thread of the thread pool,
-        // and what goes on there may start threads that compute. So somebody of the usual priority completes it.
-        Named(() =>
+        // Completing the task may start a thread of the thread pool, which would be as nice for ever, and so would be threads that compute
+        // if they are started there. So somebody of the usual priority completes it.
+        Make("after background", () =>
         {
             worker.Start();
             worker.Join();
@@ -43,12 +38,5 @@ public static partial class BackgroundThread
         return done.Task;
     }
 
-    private static Thread Named(ThreadStart body) => new(body) { IsBackground = true, Name = "background" };
-
-    /// <summary>On Linux a process id of 0 is the calling thread alone.</summary>
-    [LibraryImport("libc", EntryPoint = "setpriority")]
-    private static partial int SetPriority(int which, uint who, int niceness);
-
-    [LibraryImport("libc", EntryPoint = "getpriority")]
-    private static partial int GetPriority(int which, uint who);
+    private static Thread Make(string name, ThreadStart body) => new(body) { IsBackground = true, Name = name };
 }
