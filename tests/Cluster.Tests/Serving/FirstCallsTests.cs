@@ -68,7 +68,7 @@ public sealed class FirstCallsTests(ModelFixture models) : IClassFixture<ModelFi
         using var worker = Grok1Process.Start("worker", "--model", models.Golden("tiny-a"), "--listen", "127.0.0.1:0", "--http-port", "0");
         await worker.WaitForErrorLineAsync(line => line.Contains("listens on "));
         var usual = Niceness(Environment.ProcessId).Single(thread => thread.Id == Environment.ProcessId).Nice;
-        Assert.Empty(Niceness(worker.Id).Where(thread => thread.Nice != usual && !thread.Name.StartsWith(".NET Tiered", StringComparison.Ordinal)));
+        Assert.DoesNotContain(Niceness(worker.Id), thread => thread.Nice != usual && !thread.Name.StartsWith(".NET Tiered", StringComparison.Ordinal));
     }
 
     /// <summary>Of every thread of a process that has not ended meanwhile.</summary>
