@@ -65,7 +65,8 @@ internal static class WorkerVerb
         membership.AddTo(verb, coordinator: false);
         verb.Runs(async (context, cancellation) =>
         {
-            using var quiet = QuietStart.TryBegin(QuietTime);
+            // Whoever supervises it waits for it, and mostly nobody stands in.
+            using var quiet = context.Get(supervised) ? null : QuietStart.TryBegin(QuietTime);
             if (!IPAddress.TryParse(context.Get(httpHost), out var host))
                 throw new UsageException($"--http-host: '{context.Get(httpHost)}' is not an IP address");
             var sources = context.Get(from) ?? [];
