@@ -15,9 +15,10 @@ export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 MSBUILDDISABLENODEREUSE=1 D
 mkdir -p "$(dirname "$folder")"
 aside=$(mktemp -d "$folder.XXXXXX")
 trap 'rm -rf "$aside"' EXIT
-# Packages are as locked; the runtime's own come on top of those. Machine code is made here (ReadyToRun), so that processes start sooner.
+# Packages are as locked; the runtime's own come on top of those. Machine code is made here (ReadyToRun), so that processes start sooner;
+# of program and runtime together (composite): the runtime's generic types over the program's own would be compiled at every start else.
 dotnet publish src/Cli/Cli.csproj -c Release -r "$runtime" --self-contained -o "$aside" -v quiet --nologo \
-  -p:UseSharedCompilation=false -p:RestoreLockedMode=false -p:NuGetLockFilePath="$(mktemp -u)" -p:DebugType=none -p:PublishReadyToRun=true >&2
+  -p:UseSharedCompilation=false -p:RestoreLockedMode=false -p:NuGetLockFilePath="$(mktemp -u)" -p:DebugType=none -p:PublishReadyToRun=true -p:PublishReadyToRunComposite=true >&2
 mkdir -p "$aside/models"
 cp -r models/demo "$aside/models/"
 chmod 755 "$aside"

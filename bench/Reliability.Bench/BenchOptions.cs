@@ -13,6 +13,7 @@ internal sealed record BenchOptions
 
           --fault NAME[,NAME...]      these rows alone (default: all)
           --repeat N                  runs of each row (default: 30)
+          --program FILE              grok1 to measure, such as that of publish.sh (default: the Release build)
           --model DIR|demo            of the rows about faults, and of the soak (default: demo)
           --tokens N                  of a request (default: 100)
           --json FILE                 every run, written anew after each row
@@ -33,6 +34,8 @@ internal sealed record BenchOptions
     public IReadOnlyList<string> Faults { get; private init; } = [];
 
     public int Repeat { get; private init; } = 30;
+
+    public string? Program { get; private init; }
 
     public string Model { get; private init; } = "demo";
 
@@ -71,6 +74,7 @@ internal sealed record BenchOptions
             {
                 "--fault" => text => options with { Faults = text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) },
                 "--repeat" => text => options with { Repeat = Count(text) },
+                "--program" => text => options with { Program = File.Exists(text) ? Path.GetFullPath(text) : throw new FormatException("there is no such file") },
                 "--model" => text => options with { Model = text },
                 "--tokens" => text => options with { Tokens = Count(text) },
                 "--json" => text => options with { Json = text },

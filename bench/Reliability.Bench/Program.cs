@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Grok1Cluster.Reliability.Bench;
 using Grok1Cluster.Reliability.Bench.Rows;
+using Grok1Cluster.TestKit;
 
 BenchOptions options;
 try
@@ -27,6 +28,8 @@ if (options.Faults.Except(rows.Select(row => row.Name)).ToArray() is { Length: >
     Console.Error.WriteLine($"--fault: there is no row {string.Join(", ", unknown)}; there are {string.Join(", ", rows.Select(row => row.Name))}");
     return 2;
 }
+if (options.Program is { } program)
+    Grok1Process.ExecutablePath = program;
 using var bench = new BenchContext(options, Console.Error.WriteLine);
 if (!Directory.Exists(bench.Model))
 {

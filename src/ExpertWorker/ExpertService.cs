@@ -47,18 +47,16 @@ internal sealed class ExpertService : IDisposable
     /// <param name="memoryBytes">Most bytes of weights that it may hold.</param>
     /// <param name="leaving">Whether it was told to end.</param>
     /// <param name="calls">Told of every call that comes and every one that was answered.</param>
-    /// <param name="pool">The processor's threads; used by this object's thread only.</param>
     /// <param name="device">Computes; used by this object's thread only.</param>
+    /// <param name="speed">How fast, if that is known.</param>
     /// <param name="metrics">Told of every call.</param>
     /// <param name="onFault">Told of exceptions in a computation, which become INTERNAL failures.</param>
     /// <param name="faults">What to do wrong; null: nothing. Not disposed.</param>
     public ExpertService(
-        string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, ComputePool pool, IExpertDevice device, WorkerMetrics metrics, Action<Exception> onFault,
+        string id, TileStore tiles, long memoryBytes, LeaveSignal leaving, CallEpochs calls, IExpertDevice device, MachineSpeed? speed, WorkerMetrics metrics, Action<Exception> onFault,
         FaultInjector? faults)
     {
-        (_id, _tiles, _memoryBytes, _leaving, _calls, _device, _metrics, _onFault, _faults) = (id, tiles, memoryBytes, leaving, calls, device, metrics, onFault, faults);
-        // Who holds nothing yet may come to hold anything.
-        _speed = device.MeasureSpeed(tiles.Bytes > 0 ? tiles.Bytes : WholeModel(tiles.Model));
+        (_id, _tiles, _memoryBytes, _leaving, _calls, _device, _metrics, _onFault, _faults, _speed) = (id, tiles, memoryBytes, leaving, calls, device, metrics, onFault, faults, speed);
         (_decode, _bulk) = (new CallExecutor(tiles, device), new CallExecutor(tiles, device));
         _computeUrgent = ComputeUrgent;
         metrics.QueueLength = () => _queue.Count;
@@ -203,8 +201,6 @@ internal sealed class ExpertService : IDisposable
             return Fail(result, new CallRefusal(CallFailure.Types.Reason.Internal, e.GetType().Name));
         }
     }
-
-    private static long WholeModel(ModelStore model) => (long)model.Config.LayerCount * model.Config.ExpertCount * model.ExpertLayout.Bytes(0, model.ExpertLayout.Blocks.Count);
 
     private ResultFrame Fail(ResultFrame result, CallRefusal refusal)
     {

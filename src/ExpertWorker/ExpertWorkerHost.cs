@@ -33,11 +33,12 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
     private readonly LeaveSignal _leaving;
     private readonly GrpcServer _server;
     private readonly FaultInjector? _faults;
-    private WorkerHttpServer? _http;
+    private readonly WorkerHttpServer? _http;
 
     private ExpertWorkerHost(
-        Stack<IDisposable> owned, TileStore tiles, IExpertDevice device, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, FaultInjector? faults, GrpcServer server) =>
-        (_owned, _tiles, _device, _service, _cache, _health, _leaving, _faults, _server) = (owned, tiles, device, service, cache, health, leaving, faults, server);
+        Stack<IDisposable> owned, TileStore tiles, IExpertDevice device, ExpertService service, WeightCache cache, HealthService health, LeaveSignal leaving, FaultInjector? faults, GrpcServer server,
+        WorkerHttpServer? http) =>
+        (_owned, _tiles, _device, _service, _cache, _health, _leaving, _faults, _server, _http) = (owned, tiles, device, service, cache, health, leaving, faults, server, http);
 
     /// <summary>Where it listens, with the port it was given.</summary>
     public GrpcAddress Address => _server.Addresses[0];
@@ -102,42 +103,50 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             var threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
             var pool = Push(new ComputePool(threads, options.Spin && threads <= Environment.ProcessorCount));
             var device = keeper.Device = Push(await Task.Run(() => OpenDevice(options, gpu, tiles, pool, cancel), cancel));
+            if (options.Preload && gpu is null)
+                await BackgroundThread.Run(() => FirstCalls.Compute(tiles, device));
             var metrics = Push(new WorkerMetrics(options.Id, tiles));
             var leaving = new LeaveSignal();
-            var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
-            var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, pool, device, metrics, onFault, faults));
-            if (faults is not null)
-                // Ends before the service does, whose thread it may hold.
-                Push(faults);
-
-            var health = new HealthService();
-            var services = new GrpcServices();
-            service.AddTo(services);
-            new ControlService(tiles, keeper, leaving).AddTo(services);
-            new WeightService(local).AddTo(services);
-            health.AddTo(services);
-            var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
-            {
-                Listen = [options.Listen],
-                Tls = options.Tls is { } tls ? tls.Server : null,
-                Calls = new ServerCallOptions
-                {
-                    MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes,
-                    Authorize = options.Tls is null ? null : Permissions.Decide,
-                },
-            }, cancel);
-            SetHealth(health, serving: true);
-            var host = new ExpertWorkerHost(opened, tiles, device, service, cache, health, leaving, faults, server);
+            var serving = false;
+            // Before the first call can come, beside which it would be started else.
+            var http = options.HttpPort is { } port
+                ? await WorkerHttpServer.StartAsync(metrics.Collector, () => Volatile.Read(ref serving) && !leaving.IsGiven, options.HttpHost, port, cancel) : null;
             try
             {
-                host._http = options.HttpPort is { } port ? await WorkerHttpServer.StartAsync(metrics.Collector, () => !leaving.IsGiven, options.HttpHost, port, cancel) : null;
+                // Who holds nothing yet may come to hold anything.
+                var speed = device.MeasureSpeed(tiles.Bytes > 0 ? tiles.Bytes : WholeModel(store), options.Preload ? tiles.Runs : []);
+                var faults = FaultInjector.Create(options.Faults, options.Id, options.FaultSeed);
+                var service = Push(new ExpertService(options.Id, tiles, keeper.MemoryBytes, leaving, calls, device, speed, metrics, onFault, faults));
+                if (faults is not null)
+                    // Ends before the service does, whose thread it may hold.
+                    Push(faults);
+
+                var health = new HealthService();
+                var services = new GrpcServices();
+                service.AddTo(services);
+                new ControlService(tiles, keeper, leaving).AddTo(services);
+                new WeightService(local).AddTo(services);
+                health.AddTo(services);
+                var server = await GrpcServer.StartAsync(services, new GrpcServerOptions
+                {
+                    Listen = [options.Listen],
+                    Tls = options.Tls is { } tls ? tls.Server : null,
+                    Calls = new ServerCallOptions
+                    {
+                        MaxReceiveMessageBytes = ExpertMethods.MaxMessageBytes,
+                        Authorize = options.Tls is null ? null : Permissions.Decide,
+                    },
+                }, cancel);
+                SetHealth(health, serving: true);
+                Volatile.Write(ref serving, true);
+                return new ExpertWorkerHost(opened, tiles, device, service, cache, health, leaving, faults, server, http);
             }
             catch
             {
-                await server.DisposeAsync();
+                if (http is not null)
+                    await http.DisposeAsync();
                 throw;
             }
-            return host;
         }
         catch
         {
@@ -208,6 +217,8 @@ public sealed class ExpertWorkerHost : IAsyncDisposable
             throw new ResourceException($"--device {options.Device}: {e.Message}");
         }
     }
+
+    private static long WholeModel(ModelStore model) => (long)model.Config.LayerCount * model.Config.ExpertCount * model.ExpertLayout.Bytes(0, model.ExpertLayout.Blocks.Count);
 
     private static void SetHealth(HealthService health, bool serving)
     {

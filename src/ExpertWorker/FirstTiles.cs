@@ -1,5 +1,6 @@
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.ExpertWorker.Control;
+using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Weights;
@@ -25,7 +26,7 @@ internal sealed class FirstTiles(ExpertWorkerOptions options, LocalWeights local
             await keeper.FetchAsync(wanted, new WeightSupply(options.Sources, options.BytesPerSecond),
                 bytes => options.Fetched?.Report(new StoreProgress(Interlocked.Add(ref done, bytes), total)), cancel);
         }
-        await Task.Run(() => keeper.HoldFirst(wanted, options.Preload, options.Loaded, cancel), cancel);
+        await BackgroundThread.Run(() => keeper.HoldFirst(wanted, options.Preload, options.Loaded, cancel));
     }
 
     /// <summary>The plan's tiles of this worker, or without a plan every run of blocks that the store holds.</summary>

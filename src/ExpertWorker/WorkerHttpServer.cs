@@ -10,7 +10,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace Grok1Cluster.ExpertWorker;
 
-/// <summary><c>/metrics</c>, <c>/health/live</c> and <c>/health/ready</c> of a worker; it is started when the worker is ready.</summary>
+/// <summary><c>/metrics</c>, <c>/health/live</c> and <c>/health/ready</c> of a worker; it is started just before the worker is ready.</summary>
 public sealed class WorkerHttpServer : IAsyncDisposable
 {
     private readonly WebApplication _application;
@@ -70,7 +70,7 @@ public sealed class WorkerHttpServer : IAsyncDisposable
                 return context.Response.WriteAsync(metrics.Write(), context.RequestAborted);
             case "/health/ready" when !isReady():
                 context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
-                return context.Response.WriteAsync("leaving\n", context.RequestAborted);
+                return context.Response.WriteAsync("not ready\n", context.RequestAborted);
             case "/health/live" or "/health/ready":
                 return context.Response.WriteAsync("ready\n", context.RequestAborted);
             default:

@@ -30,11 +30,14 @@ public sealed class Grok1Process : IDisposable
         _process.BeginErrorReadLine();
     }
 
-    /// <summary>The executable that was built in the configuration of the running tests.</summary>
-    public static string ExecutablePath { get; } =
+    /// <summary>The executable that was built in the configuration of the running tests; a benchmark may take another.</summary>
+    public static string ExecutablePath { get; set; } =
         Path.Combine(Repository.Root, "src", "Cli", "bin", Configuration(), "net10.0", OperatingSystem.IsWindows() ? "grok1.exe" : "grok1");
 
     public int Id => _process.Id;
+
+    /// <summary>Processor time of all its threads, in user and system mode.</summary>
+    public TimeSpan ProcessorTime => _process.TotalProcessorTime;
 
     /// <summary>What it wrote to stdout so far.</summary>
     public string Output => _output.Text;

@@ -28,6 +28,9 @@ internal sealed class OperatedCluster : IDisposable
 
     public Uri Url => _coordinator.Url;
 
+    /// <summary>Processor seconds that each worker took from its start until the cluster was ready with it, of those that were restarted.</summary>
+    public List<double> StartSeconds { get; } = [];
+
     /// <param name="model">Directory of a store.</param>
     /// <param name="replicas">Workers that hold each bundle.</param>
     /// <param name="precision">As grok1 takes it.</param>
@@ -59,6 +62,7 @@ internal sealed class OperatedCluster : IDisposable
             await _fleet.StartAgainAsync(id);
             await _coordinator.UntilLineAsync(line => line.Contains($"worker {id} at ", StringComparison.Ordinal) && line.EndsWith(" is back", StringComparison.Ordinal), Limit);
             await _coordinator.UntilReadyAsync(Limit);
+            StartSeconds.Add(_fleet.Process(id).ProcessorTime.TotalSeconds);
         }
     }
 

@@ -14,7 +14,7 @@ namespace Grok1Cluster.Reliability.Bench.Rows;
 internal sealed record OperationRow(string Name, string Text, Func<OperatedCluster, Task> Operate) : Row(Name, Text)
 {
     /// <summary>The figures that every operation has.</summary>
-    public const string Took = "took s", RateBefore = "tok/s before", RateDuring = "tok/s during", RateAfter = "tok/s after", Dip = "dip %";
+    public const string Took = "took s", RateBefore = "tok/s before", RateDuring = "tok/s during", RateAfter = "tok/s after", Dip = "dip %", StartSeconds = "processor s a start";
 
     /// <summary>
     /// Before streams are looked at they run until two windows agree, so that code is compiled by then: else an operation seems to cost
@@ -55,7 +55,7 @@ internal sealed record OperationRow(string Name, string Text, Func<OperatedClust
             using var cluster = await bench.StartAsync(Name, () => OperatedCluster.StartAsync(model, Replicas, Precision, bench.Options.TransferLimit, Prepare));
             using var streams = new Streams(cluster.Url, bench.Options.Tokens);
             var measured = await RunAsync(bench, cluster, streams, await bench.TextsAsync($"operations {Precision}", streams));
-            bench.Note($"{Name}, run {run}: {string.Join(", ", measured.Figures.Select(figure => string.Create(CultureInfo.InvariantCulture, $"{figure.Key} {figure.Value:0.0}")))}");
+            bench.Note($"{Name}, run {run}: {string.Join(", ", measured.Figures.Select(figure => string.Create(CultureInfo.InvariantCulture, $"{figure.Key} {figure.Value:0.0#}")))}");
             yield return measured;
         }
     }
@@ -77,6 +77,8 @@ internal sealed record OperationRow(string Name, string Text, Func<OperatedClust
         var results = await stream;
         var (before, during, after) = (Rate(results, steady, begun), Rate(results, begun, done), Rate(results, done, end));
         var figures = new Dictionary<string, double> { [Took] = Stopwatch.GetElapsedTime(begun, done).TotalSeconds, [RateBefore] = before, [RateDuring] = during, [RateAfter] = after };
+        if (cluster.StartSeconds.Count > 0)
+            figures[StartSeconds] = cluster.StartSeconds.Average();
         if (before > 0)
             figures[Dip] = 100 * (1 - during / before);
         return RowRun.Of(results, texts) with { Figures = figures, Problems = before > 0 ? [] : ["no token came before the operation, so there is nothing to compare with"] };

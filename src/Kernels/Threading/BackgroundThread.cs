@@ -1,39 +1,38 @@
-using System.Runtime.InteropServices;
-
 namespace Grok1Cluster.Kernels.Threading;
 
 /// <summary>Work that must not take time from the threads that compute.</summary>
-public static partial class BackgroundThread
+public static class BackgroundThread
 {
-    /// <summary>What the system is asked for; a thread of the usual priority gets about nine times as much of a busy core.</summary>
-    private const int Niceness = 10;
-
-    private const int PriorityOfThread = 0;
-
     /// <summary>Runs the work on a thread of its own that yields to others where cores are short (Linux; elsewhere a plain thread).</summary>
     public static Task Run(Action work)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        new Thread(() =>
+        Exception? fault = null;
+        var worker = Make("background", () =>
         {
-            // Refused or not known to the system: the work is done all the same.
-            if (OperatingSystem.IsLinux())
-                _ = SetPriority(PriorityOfThread, 0, Niceness);
+            Niceness.Lower();
             try
             {
                 work();
-                done.SetResult();
             }
             catch (Exception e)
             {
-                done.SetException(e);
+                fault = e;
             }
-        })
-        { IsBackground = true, Name = "background" }.Start();
+        });
+        // Completing the task may start a thread of the thread pool, which would be as nice for ever, and so would be threads that compute
+        // if they are started there. So somebody of the usual priority completes it.
+        Make("after background", () =>
+        {
+            worker.Start();
+            worker.Join();
+            if (fault is null)
+                done.SetResult();
+            else
+                done.SetException(fault);
+        }).Start();
         return done.Task;
     }
 
-    /// <summary>On Linux a process id of 0 is the calling thread alone.</summary>
-    [LibraryImport("libc", EntryPoint = "setpriority")]
-    private static partial int SetPriority(int which, uint who, int niceness);
+    private static Thread Make(string name, ThreadStart body) => new(body) { IsBackground = true, Name = name };
 }

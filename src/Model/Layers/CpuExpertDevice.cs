@@ -16,7 +16,7 @@ public sealed class CpuExpertDevice(ComputePool pool, ExpertLayout layout) : IEx
 
     public string Description => $"CPU, {pool.Threads} threads";
 
-    public MachineSpeed? MeasureSpeed(long weightBytes) => MachineSpeed.Measure(pool, weightBytes);
+    public MachineSpeed? MeasureSpeed(long weightBytes, IReadOnlyList<ExpertTile> loaded) => MachineSpeed.Measure(pool, weightBytes, loaded);
 
     public IReadOnlyList<ExpertTile> Hold(IReadOnlyList<ExpertTile> tiles, CancellationToken cancel) => [];
 

@@ -17,7 +17,8 @@ public interface IExpertDevice : IDisposable
 
     /// <summary>Measures how fast it is with the tiles that it has; null where so few weights are not worth it, or it cannot be known.</summary>
     /// <param name="weightBytes">Bytes of the tiles that it is to compute with.</param>
-    MachineSpeed? MeasureSpeed(long weightBytes);
+    /// <param name="loaded">Those of them that are in the host's memory and may be read for it; none: memory is taken for as long as it lasts.</param>
+    MachineSpeed? MeasureSpeed(long weightBytes, IReadOnlyList<ExpertTile> loaded);
 
     /// <summary>Holds more tiles while calls run: takes those for which it has room into memory of its own.</summary>
     /// <param name="tiles">None of their blocks is held yet.</param>

@@ -35,6 +35,9 @@ public sealed unsafe class ExpertTile : IDisposable
     /// <summary>Bytes of weights and scales, padding included: what a pass over this tile reads.</summary>
     public long Bytes => Layout.Bytes(FirstBlock, EndBlock);
 
+    /// <summary>First of <see cref="Bytes"/>, of a tile that is not a view: another after <see cref="Load"/>.</summary>
+    internal nint Address => _blocks[0];
+
     /// <summary>Brings every page into memory; not while the tile is in use.</summary>
     /// <exception cref="ModelException">The file changed or cannot be read.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>

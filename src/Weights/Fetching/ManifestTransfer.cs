@@ -2,6 +2,7 @@ using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Grpc.Client;
+using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 using Grok1Cluster.Protos.Cluster.V1;
@@ -61,6 +62,9 @@ public static class ManifestTransfer
             bytes.Write(data.Span);
         }
         var manifest = bytes.ToArray();
-        return new ReceivedManifest(address, manifest, StoreManifest.Parse(manifest, address));
+        // A worker that starts does this beside others that compute.
+        StoreManifest parsed = null!;
+        await BackgroundThread.Run(() => parsed = StoreManifest.Parse(manifest, address));
+        return new ReceivedManifest(address, manifest, parsed);
     }
 }

@@ -74,9 +74,9 @@ public sealed class PlacementTests
         using var experts = new SyntheticExperts(WeightFormat.Int8, 64, 64);
         var emulated = new EmulatedDevice();
         using var device = new CudaExpertDevice(emulated, experts.Layout, [experts.Tile(0)], pool, limit: null);
-        Assert.Null(device.MeasureSpeed(MachineSpeed.LeastWeights - 1));
+        Assert.Null(device.MeasureSpeed(MachineSpeed.LeastWeights - 1, []));
         var free = emulated.FreeMemory;
-        var speed = device.MeasureSpeed(MachineSpeed.LeastWeights)!;
+        var speed = device.MeasureSpeed(MachineSpeed.LeastWeights, [])!;
         // Every measured piece of work takes a millisecond there: a copy of an eighth of what is free, and the smallest product.
         Assert.Equal(2 * (free / 8) * 1e3, speed.ReadBytesPerSecond, 1.0);
         Assert.Equal(2.0 * 64 * 1024 * 1024 * 1e3, speed.OperationsPerSecond, 1.0);

@@ -1,4 +1,5 @@
 using Grok1Cluster.Kernels.Diagnostics;
+using Grok1Cluster.Kernels.Memory;
 using Grok1Cluster.Kernels.Threading;
 
 namespace Grok1Cluster.Kernels.Tests.MatMul;
@@ -12,6 +13,19 @@ public class ProbeTests
         using var pool = new ComputePool(2, spin: false);
         using var probe = new ReadBandwidth(pool, 64 << 20);
         Assert.InRange(probe.Pass(), 0.01, 10_000);
+    }
+
+    [Fact]
+    public unsafe void The_bandwidth_probe_reads_whole_parts_of_memory_that_is_there()
+    {
+        using var pool = new ComputePool(2, spin: false);
+        using var memory = new NativeBuffer<byte>(20 << 20);
+        var start = (nint)memory.Pointer;
+        // Nine MiB have two parts of four, three have none; of the last eleven MiB the limit leaves one part.
+        using var probe = new ReadBandwidth(pool, [(start, 9 << 20), (start, 3 << 20), (start + (9 << 20), 11 << 20)], 12 << 20);
+        Assert.Equal(12 << 20, probe.Bytes);
+        Assert.InRange(probe.Pass(), 0.01, 10_000);
+        Assert.Throws<ArgumentException>(() => new ReadBandwidth(pool, [(start, 3 << 20)], 12 << 20));
     }
 
     [Fact]

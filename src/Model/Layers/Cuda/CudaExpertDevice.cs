@@ -64,12 +64,12 @@ public sealed class CudaExpertDevice : IExpertDevice
     /// Reading: every tile from where it is, one after the other, as a step of few tokens does. Arithmetic: the GPU's, to which tiles are
     /// copied that many tokens need.
     /// </summary>
-    public MachineSpeed? MeasureSpeed(long weightBytes)
+    public MachineSpeed? MeasureSpeed(long weightBytes, IReadOnlyList<ExpertTile> loaded)
     {
         if (weightBytes < MachineSpeed.LeastWeights)
             return null;
         var gpu = CudaSpeed.Measure(_device);
-        if (HostBytes == 0 || _cpu.MeasureSpeed(weightBytes) is not { } cpu)
+        if (HostBytes == 0 || _cpu.MeasureSpeed(weightBytes, [.. loaded.Except(Weights.Resident)]) is not { } cpu)
             return gpu;
         var share = Math.Min(1, (double)HostBytes / weightBytes);
         return gpu with { ReadBytesPerSecond = 1 / ((1 - share) / gpu.ReadBytesPerSecond + share / cpu.ReadBytesPerSecond) };
