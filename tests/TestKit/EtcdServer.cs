@@ -159,6 +159,10 @@ public sealed class EtcdServer : IAsyncDisposable
         return answer["kvs"]?[0]?["value"] is { } value ? Convert.FromBase64String(value.GetValue<string>()) : null;
     }
 
+    /// <summary>Ids of all leases.</summary>
+    public async Task<IReadOnlyList<string>> LeasesAsync() =>
+        [.. (await AskAsync("lease/leases", []))["leases"]?.AsArray().Select(lease => lease!["ID"]!.GetValue<string>()) ?? []];
+
     /// <summary>Forgets everything but the present.</summary>
     public async Task CompactAsync()
     {

@@ -81,28 +81,27 @@ internal static class WorkerVerb
             machine.Bind(context);
             // Whoever started a supervised worker knows it.
             var registrar = context.Get(supervised) ? null : membership.ForWorker(context, context.Get(listen), context.Get(tls));
-            if (registrar is not null)
-                await registrar.CheckAsync(context.Get(id), cancellation);
             using var lost = new DeviceLoss("worker");
-            ExpertWorkerHost started;
+            var isReady = false;
             try
             {
-                started = await StartAsync();
+                if (registrar is not null)
+                    await registrar.CheckAsync(context.Get(id), cancellation);
+                await using var worker = await StartAsync();
+                await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
+                isReady = true;
+                if (worker.Faults is { } wrong)
+                    context.Output.Warn($"FAULT INJECTION: worker {context.Get(id)} does wrong what --fault says: {wrong}");
+                if (parent is not null)
+                    await ServeParentAsync(context.Get(id), worker, parent, lost.Token);
+                else
+                    await ServeAsync(context, context.Get(id), worker, registered, lost.Token, cancellation);
             }
-            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            catch (OperationCanceledException) when (!isReady && cancellation.IsCancellationRequested)
             {
                 // What was fetched so far stays.
                 context.Output.Note($"worker {context.Get(id)} ends before it was ready");
-                return ExitCodes.Ok;
             }
-            await using var worker = started;
-            await using var registered = registrar is null ? null : await registrar.RegisterAsync(worker, cancellation);
-            if (worker.Faults is { } wrong)
-                context.Output.Warn($"FAULT INJECTION: worker {context.Get(id)} does wrong what --fault says: {wrong}");
-            if (parent is not null)
-                await ServeParentAsync(context.Get(id), worker, parent, lost.Token);
-            else
-                await ServeAsync(context, context.Get(id), worker, registered, lost.Token, cancellation);
             lost.ThrowIfLost();
             return ExitCodes.Ok;
 

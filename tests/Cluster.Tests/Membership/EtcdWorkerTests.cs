@@ -31,6 +31,27 @@ public sealed class EtcdWorkerTests(EtcdFixture etcd, ModelFixture models) : ICl
         await coordinator.UntilAsync(() => coordinator.Workers is [{ Id: "worker-1" } worker] && worker.Address == address);
     }
 
+    [EtcdFact]
+    public async Task A_worker_that_is_told_to_end_while_it_registers_ends_with_0()
+    {
+        var server = await etcd.ServerAsync();
+        await using var cluster = new EtcdCluster(server.Address);
+        var coordinator = await cluster.CoordinatorAsync("c-0");
+        using var first = Start(cluster, "worker-0");
+        await coordinator.UntilWorkersAsync("worker-0");
+        var known = await server.LeasesAsync();
+
+        // The id is taken, and not given up: it waits for that with a lease of its own.
+        using var second = Start(cluster, "worker-0");
+        var ended = second.WaitForExitAsync();
+        while (!(await server.LeasesAsync()).Except(known).Any())
+            Assert.False(ended.IsCompleted);
+        second.Signal(PosixSignal.SIGTERM);
+        var result = await ended;
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("ends before it was ready", result.Error);
+    }
+
     [Theory]
     [InlineData("others cannot reach 0.0.0.0; say --advertise HOST:PORT", "--listen", "0.0.0.0:0")]
     [InlineData("others cannot reach ::; say --advertise HOST:PORT", "--listen", "[::]:9050")]
