@@ -4,8 +4,8 @@ namespace Grok1Cluster.Coordinator.Local;
 
 /// <summary>
 /// CPUs of each local worker, where workers together fill the machine. Left to the system, the threads that receive a layer's calls
-/// wake on the CPU that sent them, one behind the other's computation for a scheduler's time slice (2 ms were seen, at each
-/// second layer), while another CPU has nothing to do.
+/// wake on the CPU that sent them, one behind the other's computation for a scheduler's time slice (1.8 ms were seen, at
+/// two of three layers), while another CPU has nothing to do.
 /// </summary>
 internal static class CpuShares
 {
