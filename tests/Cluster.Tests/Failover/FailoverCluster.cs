@@ -13,6 +13,7 @@ namespace Grok1Cluster.Cluster.Tests.Failover;
 internal sealed partial class FailoverCluster : IAsyncDisposable
 {
     private readonly List<Grok1Process> _workers = [];
+    private readonly Disturbance _disturbance = new();
     private readonly string _plan = Path.GetTempFileName();
     private InferenceEngine _engine = null!;
 
@@ -39,7 +40,7 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
                 StorePath = model, Threads = 1, WorkerAddresses = [.. cluster._workers.Select(AddressOf)], Plan = PlanRequest.Parse(cluster._plan),
                 LostWorkerTimeout = lostWorkerTimeout ?? Grok1Process.DefaultTimeout, KvMemory = 16 << 20,
             }, _ => { }, CancellationToken.None);
-            cluster._engine = cluster.Session.StartEngine(new EngineOptions());
+            cluster._engine = cluster.Session.StartEngine(new EngineOptions { Observer = cluster._disturbance });
             return cluster;
         }
         catch
@@ -50,18 +51,19 @@ internal sealed partial class FailoverCluster : IAsyncDisposable
     }
 
     /// <summary>Generates greedily.</summary>
-    /// <param name="at">Called when the n-th token has come, while the next ones are computed.</param>
-    public Task<IReadOnlyList<int>> GenerateAsync(int tokens, int n = 0, Action? at = null) => GenerateAsync(_engine, tokens, n, at);
+    public Task<IReadOnlyList<int>> GenerateAsync(int tokens) => GenerateAsync(_engine, tokens);
 
-    public static async Task<IReadOnlyList<int>> GenerateAsync(InferenceEngine engine, int tokens, int n = 0, Action? at = null)
+    /// <param name="at">Called when there are n tokens, before the next one is computed.</param>
+    public Task<IReadOnlyList<int>> GenerateAsync(int tokens, int n, Action at)
+    {
+        _disturbance.Set(n, at);
+        return GenerateAsync(tokens);
+    }
+
+    public static async Task<IReadOnlyList<int>> GenerateAsync(InferenceEngine engine, int tokens)
     {
         var request = new GenerationRequest { Prompt = [5, 17, 3], MaxTokens = tokens, Sampling = new SamplingOptions { Temperature = 0 }, IgnoreEos = true };
-        var handle = engine.Submit(request, CancellationToken.None);
-        var count = 0;
-        await foreach (var _ in handle.Tokens.ReadAllAsync())
-            if (++count == n)
-                at!();
-        return (await handle.Completion).Tokens;
+        return (await engine.Submit(request, CancellationToken.None).Completion).Tokens;
     }
 
     /// <summary>Completes when a worker is ready or lost, as asked for.</summary>

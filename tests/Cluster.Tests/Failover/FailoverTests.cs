@@ -83,10 +83,12 @@ public sealed class FailoverTests(ModelFixture models) : IClassFixture<ModelFixt
         {
             StorePath = models.Endless(), Workers = 2, Threads = 2, Program = [Grok1Process.ExecutablePath], KvMemory = 16 << 20,
         }, _ => { }, CancellationToken.None);
-        var engine = session.StartEngine(new EngineOptions());
+        var disturbance = new Disturbance();
+        var engine = session.StartEngine(new EngineOptions { Observer = disturbance });
         var expected = await FailoverCluster.GenerateAsync(engine, Tokens);
         var killed = session.LocalProcessIds[1];
-        Assert.Equal(expected, await FailoverCluster.GenerateAsync(engine, Tokens, Middle, () => FailoverCluster.Signal(killed, SigKill)));
+        disturbance.Set(Middle, () => FailoverCluster.Signal(killed, SigKill));
+        Assert.Equal(expected, await FailoverCluster.GenerateAsync(engine, Tokens));
         Assert.NotEqual(killed, session.LocalProcessIds[1]);
         Assert.Equal((1L, 1L), (session.WorkerPool!.Links[1].Outcomes.Lost, session.WorkerPool.Links[1].Outcomes.Retried));
     }
