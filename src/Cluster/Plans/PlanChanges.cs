@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Grok1Cluster.Cluster.Plans;
 
 /// <summary>Changes of placement that leave the cuts and the bundles as they are, so that no sum changes by a bit.</summary>
@@ -20,7 +22,7 @@ public static class PlanChanges
             throw Refuse($"bundle {bundle} of layer {layer} is held by {string.Join(", ", moved.Workers)}, not by {from}");
         if (moved.Workers.Contains(to))
             throw Refuse($"{to} holds bundle {bundle} of layer {layer} already");
-        return Next(plan, candidate => candidate == moved ? candidate with { Workers = candidate.Workers.Replace(from, to) } : candidate);
+        return Next(plan, candidate => candidate == moved ? HeldBy(candidate, candidate.Workers.Replace(from, to)) : candidate);
 
         PlanException Refuse(string why) => new("the bundle cannot be moved", [why]);
     }
@@ -43,6 +45,7 @@ public static class PlanChanges
                 Add(bundle, holder);
         return Next(plan, bundle =>
         {
+            bundle = bundle with { Cold = bundle.Cold.Remove(worker) };
             if (!bundle.Workers.Contains(worker))
                 return bundle;
             if (bundle.Workers.Length > 1)
@@ -54,7 +57,7 @@ public static class PlanChanges
                 throw new PlanException($"worker {worker} cannot be taken out", [$"no other worker has room for what it holds of layer {bundle.Layer}; add a worker first, or give the others more memory"]);
             var taken = room.MinBy(taker => (Load(ofLayer.GetValueOrDefault((bundle.Layer, taker.Id)), taker), Load(total.GetValueOrDefault(taker.Id), taker))).Id;
             Add(bundle, taken);
-            return bundle with { Workers = [taken] };
+            return HeldBy(bundle, [taken]);
 
             double Load(long held, WorkerCapacity taker) => (held + plan.Columns(bundle)) / taker.Speed;
         });
@@ -65,6 +68,9 @@ public static class PlanChanges
             ofLayer[(bundle.Layer, holder)] = ofLayer.GetValueOrDefault((bundle.Layer, holder)) + plan.Columns(bundle);
         }
     }
+
+    /// <summary>Whoever holds a bundle is no cold holder of it any more: a plan names nobody twice for one.</summary>
+    private static Bundle HeldBy(Bundle bundle, ImmutableArray<string> workers) => bundle with { Workers = workers, Cold = bundle.Cold.RemoveRange(workers) };
 
     private static Plan Next(Plan plan, Func<Bundle, Bundle> change) => plan with { Epoch = plan.Epoch + 1, Bundles = [.. plan.Bundles.Select(change)] };
 }

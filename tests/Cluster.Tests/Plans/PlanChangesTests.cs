@@ -19,6 +19,19 @@ public class PlanChangesTests
         Assert.Single(moved.Bundles.Zip(plan.Bundles), pair => pair.First != pair.Second);
     }
 
+    [Fact]
+    public void A_cold_holder_that_takes_a_bundle_over_is_named_once_and_one_that_goes_not_at_all()
+    {
+        var sliced = Planner.Sliced(Geometry, Ids);
+        var plan = sliced with { Bundles = [.. sliced.Bundles.Select(bundle => bundle with { Cold = [.. Ids.Except(bundle.Workers)] })] };
+        var (moved, without) = (PlanChanges.Move(plan, 0, 0, "a", "c"), PlanChanges.Without(plan, "b", Capacities(null), 1));
+        Assert.Equal(["b", "d"], moved.Bundles[0].Cold.AsEnumerable());
+        Assert.DoesNotContain("b", without.NamedWorkers());
+        // What other coordinators read they check.
+        Assert.Equal(moved.Epoch, PlanJson.Read(PlanJson.Serialize(moved), Geometry, "the plan").Epoch);
+        Assert.Equal(without.Epoch, PlanJson.Read(PlanJson.Serialize(without), Geometry, "the plan").Epoch);
+    }
+
     [Theory]
     [InlineData(9, 0, "a", "b", "there is no layer 9")]
     [InlineData(0, 7, "a", "b", "layer 0 has bundles 0 to 3, not 7")]
