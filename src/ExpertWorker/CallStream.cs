@@ -9,10 +9,10 @@ namespace Grok1Cluster.ExpertWorker;
 /// </summary>
 internal sealed class CallStream
 {
-    /// <summary>Bytes of calls and results that a coordinator may have open here; one call is always taken.</summary>
+    /// <summary>Bytes of calls and unread answers that a coordinator may have here; one call is always taken.</summary>
     private const long MaxOpenBytes = 2L * ExpertMethods.MaxMessageBytes;
 
-    /// <summary>Calls that a coordinator may have open here.</summary>
+    /// <summary>Calls and unread answers that a coordinator may have here.</summary>
     private const int MaxOpenCalls = 64;
 
     private readonly CancellationToken _ended;
@@ -100,7 +100,8 @@ internal sealed class CallStream
             return IsEmpty ? Task.CompletedTask : (_empty ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
     }
 
-    private bool HasRoom => _cancelled.Count < MaxOpenCalls && (_cancelled.Count == 0 || _openBytes < MaxOpenBytes);
+    // With nothing open and nothing unread no byte is counted.
+    private bool HasRoom => _cancelled.Count + _unsent < MaxOpenCalls && _openBytes < MaxOpenBytes;
 
     private bool IsEmpty => _cancelled.Count == 0 && _unsent == 0;
 
