@@ -17,6 +17,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     private int[] _replyRows = [];
     private int[] _rows = [];
     private int _count;
+    private ReductionAxis _axis = null!;
     private long _started, _sent, _received;
     private bool _ended;
 
@@ -72,6 +73,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
         if (_count == 0)
             return false;
         var input = batch.Input;
+        _axis = input.Axis;
         var exact = input.Format == ActivationFormat.Float32;
         var activationBytes = input.Axis.PaddedLength * (exact ? sizeof(float) : sizeof(sbyte));
         var scaleBytes = exact ? 0 : input.Axis.BlockCount * sizeof(float);
@@ -107,7 +109,7 @@ internal sealed unsafe class WorkerCall(LayerFlight flight) : ICallTarget
     public void Send(WorkerConnection worker)
     {
         if (worker.Description.Protocol < ExpertMethods.FirstWithOutliers && !Frame.Outliers.IsEmpty)
-            OutlierFold.Apply(Frame, flight.Batch.Input.Axis);
+            OutlierFold.Apply(Frame, _axis);
         (Worker, _started, _sent) = (worker, Stopwatch.GetTimestamp(), 0);
         worker.Send(this);
         _sent = Stopwatch.GetTimestamp();

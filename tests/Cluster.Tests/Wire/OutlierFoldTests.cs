@@ -1,15 +1,22 @@
 using System.Runtime.InteropServices;
+using Grok1Cluster.Cluster.Plans;
+using Grok1Cluster.Cluster.Tests.Failover;
+using Grok1Cluster.Cluster.Tests.Processes;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Coordinator.Dispatch;
+using Grok1Cluster.Coordinator.Workers;
+using Grok1Cluster.Engine.Dispatch;
 using Grok1Cluster.Kernels.Formats;
+using Grok1Cluster.Model.Store;
+using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cluster.Tests.Wire;
 
 /// <summary>What a worker of the release before outliers is sent.</summary>
-public sealed unsafe class OutlierFoldTests
+public sealed class OutlierFoldTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     [Fact]
-    public void Outliers_go_back_among_the_values_of_their_blocks_and_other_blocks_stay()
+    public unsafe void Outliers_go_back_among_the_values_of_their_blocks_and_other_blocks_stay()
     {
         using var axis = new ReductionAxis(400, 1);
         using var input = new Activations(axis, ActivationFormat.Int8Blocks);
@@ -38,7 +45,35 @@ public sealed unsafe class OutlierFoldTests
             }
     }
 
-    private static CallFrame FrameOf(Activations input)
+    [Fact]
+    public async Task A_call_that_belongs_to_no_batch_under_way_reaches_a_worker_of_the_release_before_outliers()
+    {
+        var model = models.Golden("tiny-a");
+        using var store = ModelStore.Open(model);
+        await using var worker = await FaultyWorker.StartAsync("worker-0", model, describe: said => said.Protocol = ExpertMethods.FirstWithOutliers - 1);
+        await using var connection = await WorkerConnection.ConnectAsync(worker.Address, null, null, CancellationToken.None);
+        var plan = new PlanLookup(Planner.Whole(FailoverCluster.Geometry(model), ["worker-0"]), FailoverCluster.Geometry(model));
+        using var batch = new ExpertBatch(store.Config, new Activations(store.ExpertLayout.InputAxis, ActivationFormat.Int8Blocks), slot: 0);
+        batch.Begin(layer: 0, rows: 1, isDecode: true);
+        var row = Enumerable.Range(0, store.Config.EmbeddingDim).Select(i => MathF.Sin(i)).ToArray();
+        row[3] = 900;
+        batch.Input.Set(0, row);
+        Assert.Equal(1, batch.Input.CountOutliers(0));
+        (batch.Experts[0], batch.Experts[1]) = (0, 1);
+
+        // As calls are made that nobody waits for.
+        var flight = new LayerFlight(store.Config.EmbeddingDim, TimeSpan.Zero);
+        var call = new WorkerCall(flight);
+        Assert.True(call.Fill(batch, new WorkerRoute(0, plan.Bundles(0).ToArray(), plan.Plan, store.Config.ExpertCount)));
+        call.Frame.Weights = ExpertMethods.ShortFingerprint(store.Manifest.Fingerprint);
+        flight.Expect();
+        call.Send(connection);
+        Assert.True(flight.Wait(Grok1Process.DefaultTimeout, CancellationToken.None));
+        Assert.Null(call.Fault);
+        Assert.True(call.Frame.Outliers.IsEmpty);
+    }
+
+    private static unsafe CallFrame FrameOf(Activations input)
     {
         var frame = new CallFrame { Tokens = (uint)input.Rows };
         var outliers = Enumerable.Range(0, input.Rows).Sum(input.CountOutliers);
