@@ -116,7 +116,7 @@ public sealed class ExpertRequest : IWireFrame
         if (call.Tokens == 0)
             return Invalid("a call needs at least one token");
         long tokens = call.Tokens;
-        if (call.BundleCount * tokens * config.EmbeddingDim * (call.ResultFormat == TensorFormat.Float32 ? 4L : 2L) > ExpertMethods.MaxMessageBytes)
+        if (call.BundleCount * tokens * config.EmbeddingDim * (call.ResultFormat == TensorFormat.Float32 ? 4L : 2L) > ExpertMethods.MaxMessageBytes - ResultFrame.MostBesideValues)
             return Invalid($"the results of {call.BundleCount} bundles for {tokens} tokens exceed {ExpertMethods.MaxMessageBytes} bytes");
         var misfit = Misfit("activations", call.Activations, tokens * axis.PaddedLength * (quantised ? 1 : 4), tokens)
             ?? Misfit("scales", call.Scales, quantised ? tokens * axis.BlockCount * 4 : 0, tokens)

@@ -17,6 +17,9 @@ public sealed class ResultFrame : IWireFrame
 
     private const int LongestPrefix = 12;
 
+    /// <summary>Bytes of a message with values, those apart, at most.</summary>
+    public const int MostBesideValues = 8 * LongestPrefix;
+
     private byte[] _values = [];
     private int _length;
 

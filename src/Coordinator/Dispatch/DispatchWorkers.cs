@@ -5,6 +5,8 @@ using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Wire;
 using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Coordinator.Workers.Health;
+using Grok1Cluster.Engine.Dispatch;
+using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Model.Config;
 
 namespace Grok1Cluster.Coordinator.Dispatch;
@@ -22,8 +24,12 @@ internal sealed class DispatchWorkers
 
     private readonly PlanLookup _plan;
     private readonly LayerRoutes?[] _layers;
+
+    /// <summary>The same for batches of so many rows that the answers to whole routes would be too large.</summary>
+    private readonly LayerRoutes?[] _layersOfMany;
     private readonly ulong _fingerprint;
     private readonly int _experts;
+    private readonly int _width;
 
     /// <summary>Those that the plan names, by their index in it; then others, which a later plan may name. Nobody who is in it goes from it, as calls may be under way.</summary>
     private readonly List<WorkerLink?> _links;
@@ -36,8 +42,8 @@ internal sealed class DispatchWorkers
     /// <param name="config">The model.</param>
     public DispatchWorkers(PlanLookup plan, WorkerPool pool, string fingerprint, Grok1Config config)
     {
-        (_plan, Pool, _fingerprint, _experts) = (plan, pool, ExpertMethods.ShortFingerprint(fingerprint), config.ExpertCount);
-        _layers = new LayerRoutes?[config.LayerCount];
+        (_plan, Pool, _fingerprint, _experts, _width) = (plan, pool, ExpertMethods.ShortFingerprint(fingerprint), config.ExpertCount, config.EmbeddingDim);
+        (_layers, _layersOfMany) = (new LayerRoutes?[config.LayerCount], new LayerRoutes?[config.LayerCount]);
         _links = [.. plan.Workers.Select(_ => (WorkerLink?)null)];
         LookForWorkers();
     }
@@ -56,14 +62,27 @@ internal sealed class DispatchWorkers
 
     public ReadOnlySpan<PlacedBundle> Bundles(int layer) => _plan.Bundles(layer);
 
-    /// <summary>The routes of a layer among the workers that are ready now; made again when something about them changed.</summary>
-    public LayerRoutes Routes(int layer)
+    /// <summary>The routes of a batch among the workers that are ready now; made again when something about them changed.</summary>
+    public LayerRoutes Routes(ExpertBatch batch)
     {
-        if (_layers[layer] is { } routes && routes.Version == Pool.Version)
+        var routes = Routes(_layers, batch.Layer, int.MaxValue);
+        return MostBundles(batch) is var most && routes.LargestRoute <= most ? routes : Routes(_layersOfMany, batch.Layer, most);
+    }
+
+    /// <summary>Bundles that one worker may be asked for at once: their sums have to fit into a message.</summary>
+    public int MostBundles(ExpertBatch batch)
+    {
+        var bundle = (long)batch.Rows * _width * (batch.Input.Format == ActivationFormat.Float32 ? sizeof(float) : sizeof(ushort));
+        return (int)Math.Max(1, (ExpertMethods.MaxMessageBytes - ResultFrame.MostBesideValues) / bundle);
+    }
+
+    private LayerRoutes Routes(LayerRoutes?[] known, int layer, int mostBundles)
+    {
+        if (known[layer] is { } routes && routes.Version == Pool.Version && routes.LargestRoute <= mostBundles)
             return routes;
         // The version first: a change after it is noticed the next time.
         var version = LookForWorkers();
-        return _layers[layer] = new LayerRoutes(version, _plan.Bundles(layer), bundle => Choose(bundle, Nobody, null), _plan.Plan, _experts);
+        return known[layer] = new LayerRoutes(version, _plan.Bundles(layer), bundle => Choose(bundle, Nobody, null), _plan.Plan, _experts, mostBundles);
     }
 
     /// <summary>Who there is now.</summary>

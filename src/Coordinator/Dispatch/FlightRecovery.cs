@@ -164,9 +164,10 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
     }
 
     /// <summary>Bundles by the worker that is chosen for them; those that nobody is chosen for wait.</summary>
-    private static List<(int Worker, List<Pending> Bundles)> Deal(IEnumerable<Pending> bundles, Func<Pending, int?> choose) =>
+    private List<(int Worker, Pending[] Bundles)> Deal(IEnumerable<Pending> bundles, Func<Pending, int?> choose) =>
         [.. bundles.Select(pending => (Pending: pending, Worker: choose(pending))).Where(pair => pair.Worker is not null)
-            .GroupBy(pair => pair.Worker!.Value, pair => pair.Pending).Select(group => (group.Key, group.ToList()))];
+            .GroupBy(pair => pair.Worker!.Value, pair => pair.Pending)
+            .SelectMany(group => group.Chunk(_workers.MostBundles(flight.Batch)).Select(part => (group.Key, part)))];
 
     /// <summary>Null when the worker was lost in between.</summary>
     private WorkerCall? Send(int worker, IReadOnlyList<Pending> bundles)

@@ -47,7 +47,7 @@ internal sealed class LayerFlight(int width, TimeSpan spin)
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Begin(ExpertBatch batch, DispatchWorkers workers)
     {
-        var routes = workers.Routes(batch.Layer);
+        var routes = workers.Routes(batch);
         (Batch, Workers, Routes, IsFree) = (batch, workers, routes, false);
         while (_calls.Count < routes.Routes.Count)
             _calls.Add(new WorkerCall(this));

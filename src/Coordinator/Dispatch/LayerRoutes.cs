@@ -70,8 +70,8 @@ internal sealed class WorkerRoute
 }
 
 /// <summary>
-/// Where the tokens of one layer go while the same workers are ready: a route for each worker that holds something of it, and
-/// in which order replies are added.
+/// Where the tokens of one layer go while the same workers are ready: a route for each worker that holds something of it, or several
+/// where one answer would be too large, and in which order replies are added.
 /// </summary>
 internal sealed class LayerRoutes
 {
@@ -80,12 +80,14 @@ internal sealed class LayerRoutes
     /// <param name="choose">The worker that computes a bundle; null where nobody can now.</param>
     /// <param name="plan">Gives the edges of slices.</param>
     /// <param name="experts">ExpertCount.</param>
-    public LayerRoutes(long version, ReadOnlySpan<PlacedBundle> bundles, Func<PlacedBundle, int?> choose, Plan plan, int experts)
+    /// <param name="mostBundles">Of one route; a worker that has more has several.</param>
+    public LayerRoutes(long version, ReadOnlySpan<PlacedBundle> bundles, Func<PlacedBundle, int?> choose, Plan plan, int experts, int mostBundles)
     {
         Version = version;
         var chosen = bundles.ToArray().Select(bundle => (Bundle: bundle, Worker: choose(bundle))).ToArray();
         Routes = [.. chosen.Where(pair => pair.Worker is not null).GroupBy(pair => pair.Worker!.Value).OrderBy(group => group.Key)
-            .Select(group => new WorkerRoute(group.Key, [.. group.Select(pair => pair.Bundle)], plan, experts))];
+            .SelectMany(group => group.Select(pair => pair.Bundle).Chunk(mostBundles).Select(part => new WorkerRoute(group.Key, part, plan, experts)))];
+        LargestRoute = Routes.Select(route => route.Bundles.Count).DefaultIfEmpty().Max();
         Order = [.. chosen.Select(pair => FindReply(pair.Bundle))];
         IsComplete = chosen.All(pair => pair.Worker is not null);
     }
@@ -96,6 +98,9 @@ internal sealed class LayerRoutes
 
     /// <summary>For each bundle in plan order: index of its route, and its place in that route's replies; null where it has none.</summary>
     public IReadOnlyList<(int Route, int Place)?> Order { get; }
+
+    /// <summary>Bundles of the route that has most.</summary>
+    public int LargestRoute { get; }
 
     /// <summary>Whether every bundle has a route.</summary>
     public bool IsComplete { get; }
