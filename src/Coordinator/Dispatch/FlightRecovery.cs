@@ -77,7 +77,10 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
     {
         var attempt = new Attempt(call, [.. bundles]);
         foreach (var pending in attempt.Bundles)
+        {
             pending.Open++;
+            pending.CountedOn++;
+        }
         _attempts.Add(attempt);
     }
 
@@ -92,6 +95,8 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
             foreach (var pending in attempt.Bundles)
             {
                 pending.Open--;
+                if (!attempt.IsGivenUp)
+                    pending.CountedOn--;
                 if (attempt.Call.Fault is { } fault)
                     pending.Failed(attempt.Call.Worker, fault);
                 else if (_pending.Remove(pending))
@@ -135,7 +140,7 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
             if (attempt.Call.Waiting >= DispatchWorkers.CallTimeout)
                 throw new DispatchException($"no answer for layer {flight.Batch.Layer} within {DispatchWorkers.CallTimeout.TotalSeconds:0} s from worker {asked.Id} at {asked.Address}");
             if (_workers.IsOverdue(attempt.Call))
-                Replace(attempt, asked);
+                Replace(attempt);
             else if (_workers.IsLate(attempt.Call) && _workers.NoteLate(attempt.Call) && _workers.Hedges.HasOne)
                 Hedge(attempt, asked);
         }
@@ -152,10 +157,12 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
             }
     }
 
-    private void Replace(Attempt attempt, WorkerConnection asked)
+    private void Replace(Attempt attempt)
     {
-        var others = Deal(attempt.Bundles.Where(pending => pending.Open == 1 && _pending.Contains(pending)),
-            pending => _workers.Choose(pending.Bundle, new HashSet<WorkerConnection>(pending.Avoided) { asked }, pending.Suspect));
+        attempt.GiveUp();
+        // Whoever was given up too, because it was asked beside the first or in its place, is not asked again.
+        var others = Deal(attempt.Bundles.Where(pending => pending.CountedOn == 0 && _pending.Contains(pending)),
+            pending => _workers.Choose(pending.Bundle, new HashSet<WorkerConnection>([.. pending.Avoided, .. pending.GivenUp]), pending.Suspect));
         if (others.Count > 0)
             _workers.GiveUp(attempt.Call);
         foreach (var (worker, bundles) in others)
@@ -197,6 +204,21 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
 
         /// <summary>Whether its end was looked at.</summary>
         public bool IsTaken { get; set; }
+
+        /// <summary>Whether it is overdue: its answer is taken, but not counted on.</summary>
+        public bool IsGivenUp { get; private set; }
+
+        public void GiveUp()
+        {
+            if (IsGivenUp)
+                return;
+            IsGivenUp = true;
+            foreach (var pending in bundles)
+            {
+                pending.CountedOn--;
+                pending.GivenUp.Add(call.Worker);
+            }
+        }
     }
 
     /// <summary>A bundle without an answer.</summary>
@@ -212,6 +234,12 @@ internal sealed class FlightRecovery(LayerFlight flight, TimeSpan limit)
 
         /// <summary>Calls for it that have not ended.</summary>
         public int Open { get; set; }
+
+        /// <summary>Of those, calls that are not overdue.</summary>
+        public int CountedOn { get; set; }
+
+        /// <summary>Connections of the calls that are.</summary>
+        public List<WorkerConnection> GivenUp { get; } = [];
 
         /// <summary>Whether a second worker was asked because the first was late.</summary>
         public bool IsHedged { get; set; }

@@ -79,6 +79,15 @@ public sealed class DegradedWorkerTests(ModelFixture models) : IClassFixture<Mod
     }
 
     [Fact]
+    public async Task A_third_holder_is_asked_where_neither_the_first_nor_the_one_asked_beside_it_answers()
+    {
+        // The second was never asked before, so it is not known how long it takes.
+        await StartAsync(workers: 3, $"drop,after={4 * Sound},worker=worker-0+drop,worker=worker-1", compareEvery: 0);
+        StepUntil(() => _session.WorkerPool!.Links[2].Outcomes.Ok > 0);
+        Assert.True(_session.WorkerPool!.Links[1].Outcomes is { Ok: 0, Overdue: > 0 });
+    }
+
+    [Fact]
     public async Task A_worker_that_computes_something_else_than_two_others_is_not_asked_any_more()
     {
         await StartAsync(workers: 3, $"wrong,after={Sound},every=4");
@@ -139,17 +148,18 @@ public sealed class DegradedWorkerTests(ModelFixture models) : IClassFixture<Mod
         new ExpertWorkerOptions { Id = id, ModelPath = models.Golden("tiny-a"), Listen = listen, Threads = 1, Faults = faults }, _ => { }, CancellationToken.None);
 
     /// <summary>Every bundle on every worker, and a comparison wherever one is possible.</summary>
-    private async Task StartAsync(int workers, string fault, string? coordinatorModel = null)
+    /// <param name="fault">Of the first worker, where it names none.</param>
+    private async Task StartAsync(int workers, string fault, string? coordinatorModel = null, int compareEvery = 1)
     {
         var model = models.Golden("tiny-a");
         Assert.True(FaultText.TryParse(fault, out var rules));
         foreach (var id in WorkerIds.Numbered(workers))
-            _workers.Add(await StartWorkerAsync(id, "127.0.0.1:0", id == "worker-0" ? rules : []));
+            _workers.Add(await StartWorkerAsync(id, "127.0.0.1:0", fault.Contains("worker=", StringComparison.Ordinal) || id == "worker-0" ? rules : []));
         var plan = Planner.Whole(FailoverCluster.Geometry(model), WorkerIds.Numbered(workers));
         PlanFile.Save(_plan, FailoverCluster.Replicated(plan, workers, workers));
         _session = await ClusterSession.StartAsync(new ClusterSessionOptions
         {
-            StorePath = coordinatorModel ?? model, WorkerAddresses = [.. _workers.Select(worker => worker.Address.ToString())], Threads = 1, PipelineDepth = 1, Plan = PlanRequest.Parse(_plan), CompareEvery = 1,
+            StorePath = coordinatorModel ?? model, WorkerAddresses = [.. _workers.Select(worker => worker.Address.ToString())], Threads = 1, PipelineDepth = 1, Plan = PlanRequest.Parse(_plan), CompareEvery = compareEvery,
         }, _ => { }, CancellationToken.None);
         _session.WorkerPool!.StandingChanged += (link, reason) => _events.Add($"{link.Id} {link.Health.Standing}: {reason}");
         _session.WorkerPool.Differed += (first, second, verdict) => _events.Add($"{first.Id} and {second.Id}: {verdict}");
