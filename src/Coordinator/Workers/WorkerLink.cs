@@ -32,6 +32,7 @@ public sealed class WorkerLink : IAsyncDisposable
     private CancellationTokenSource _attempt = new();
     private string _address;
     private string? _obstacle;
+    private bool _connecting;
     private WorkerConnection _connection;
 
     /// <param name="connection">The first; owned from now on.</param>
@@ -80,12 +81,17 @@ public sealed class WorkerLink : IAsyncDisposable
 
     private bool IsTrusted => Health.Standing != WorkerStanding.Distrusted;
 
-    /// <summary>The worker is somewhere else from now on: the next attempt goes there, at once.</summary>
+    /// <summary>The worker is there from now on: the next attempt goes there, at once.</summary>
     internal void SetAddress(string address)
     {
         CancellationTokenSource stale;
         lock (_gate)
+        {
+            // Told again and again, it would never finish one that takes longer.
+            if (_connecting && address == _address)
+                return;
             (_address, stale, _attempt) = (address, _attempt, new CancellationTokenSource());
+        }
         stale.Cancel();
     }
 
@@ -131,10 +137,6 @@ public sealed class WorkerLink : IAsyncDisposable
             {
                 return (await UntilBack.ExecuteAsync(async cancel => await TryConnectAsync(address, cancel), either.Token))!;
             }
-            catch (AuthenticationException e)
-            {
-                SetObstacle($"is lost: {e.Message}");
-            }
             catch (OperationCanceledException) when (moved.IsCancellationRequested && !_closing.IsCancellationRequested)
             {
                 // Somewhere else, at once.
@@ -145,6 +147,8 @@ public sealed class WorkerLink : IAsyncDisposable
     /// <summary>Null when it is not there, or is not this worker.</summary>
     private async ValueTask<WorkerConnection?> TryConnectAsync(string address, CancellationToken cancel)
     {
+        lock (_gate)
+            _connecting = true;
         try
         {
             var connection = await WorkerConnection.ConnectAsync(address, Connection.Tls, Id, cancel);
@@ -161,6 +165,15 @@ public sealed class WorkerLink : IAsyncDisposable
         {
             cancel.ThrowIfCancellationRequested();
             SetObstacle(e is RpcException { Code: GrpcStatusCode.FailedPrecondition } refused ? $"is lost: {refused.Status.Message}" : null);
+        }
+        catch (AuthenticationException e)
+        {
+            SetObstacle($"is lost: {e.Message}");
+        }
+        finally
+        {
+            lock (_gate)
+                _connecting = false;
         }
         return null;
     }

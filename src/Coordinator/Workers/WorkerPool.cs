@@ -92,11 +92,15 @@ public sealed class WorkerPool : IAsyncDisposable
         return isNew;
     }
 
-    /// <summary>Takes a worker out: it is asked no more, and looked for no more.</summary>
+    /// <summary>Takes a worker out: it is asked no more, and looked for no more. One that is out already is left alone.</summary>
     public async Task RemoveAsync(WorkerLink link)
     {
         lock (_gate)
+        {
+            if (!_links.Contains(link))
+                return;
             _links = _links.Remove(link);
+        }
         OnChanged(link, WorkerChange.Left);
         await link.DisposeAsync();
     }
