@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grok1Cluster.Coordinator.Workers;
 
 namespace Grok1Cluster.Coordinator.Operations;
@@ -9,7 +10,9 @@ internal sealed class Arrivals : IAsyncDisposable
     private readonly ClusterOperations _operations;
     private readonly Action<string> _note;
     private readonly Lock _gate = new();
-    private readonly HashSet<string> _seen = [];
+
+    /// <summary>Those that were tried. A worker that left and comes again is another link.</summary>
+    private readonly ConditionalWeakTable<WorkerLink, string> _seen = [];
     private readonly List<WorkerLink> _waiting = [];
     private Task _running = Task.CompletedTask;
     private bool _isRunning;
@@ -33,7 +36,7 @@ internal sealed class Arrivals : IAsyncDisposable
     {
         lock (_gate)
         {
-            if (!_seen.Add(worker.Id))
+            if (!_seen.TryAdd(worker, worker.Id))
                 return;
             _waiting.Add(worker);
             if (_isRunning)
@@ -50,31 +53,39 @@ internal sealed class Arrivals : IAsyncDisposable
             try
             {
                 await _operations.RebalanceAsync(_ => { });
-            }
-            catch (OperationException e)
-            {
-                _note($"worker {string.Join(", ", workers)} came, but has no part yet: {e.Message}");
-                // Another coordinator may be at it; if not, the next look tries again.
-                lock (_gate)
-                    _seen.ExceptWith(workers);
+                // Who has a part may lose it, and come for another.
+                Forget(workers.Where(worker => !_watch.IsNew(worker)));
             }
             catch (OperationCanceledException)
             {
                 // The coordinator ends.
             }
+            catch (Exception e)
+            {
+                _note($"worker {string.Join(", ", workers.Select(worker => worker.Id))} came, but has no part yet: {(e is OperationException ? "" : $"{e.GetType().Name}: ")}{e.Message}");
+                // Another coordinator may be at it; if not, the next look tries again.
+                Forget(workers);
+            }
     }
 
     /// <returns>Who waits and is in no plan; with nobody this has come to its end.</returns>
-    private List<string> Take()
+    private List<WorkerLink> Take()
     {
         lock (_gate)
         {
-            List<string> workers = [.. _waiting.Where(worker => worker.IsReady && _watch.IsNew(worker)).Select(worker => worker.Id)];
-            // One that was lost meanwhile arrives again when it is back.
-            _seen.ExceptWith(_waiting.Where(worker => !worker.IsReady).Select(worker => worker.Id));
+            List<WorkerLink> workers = [.. _waiting.Where(worker => worker.IsReady && _watch.IsNew(worker))];
+            // One that was lost meanwhile arrives again when it is back, and one that has its part when it has lost that.
+            Forget(_waiting.Except(workers));
             _waiting.Clear();
             _isRunning = workers.Count > 0;
             return workers;
         }
+    }
+
+    /// <summary>They may arrive again.</summary>
+    private void Forget(IEnumerable<WorkerLink> workers)
+    {
+        foreach (var worker in workers)
+            _seen.Remove(worker);
     }
 }
