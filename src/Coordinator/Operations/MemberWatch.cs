@@ -38,6 +38,7 @@ internal sealed class MemberWatch : IAsyncDisposable
     /// <summary>Workers that a plan has named while they were connected: one of them that has no part any more is about to leave.</summary>
     private readonly HashSet<string> _named = [];
     private readonly Task _running;
+    private Task _keeping = Task.CompletedTask;
     private long _keptEpoch;
 
     /// <param name="membership">What is agreed on; not disposed.</param>
@@ -76,12 +77,15 @@ internal sealed class MemberWatch : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes a worker into the pool.</summary>
+    /// <summary>Takes a worker into the pool, unless it is there.</summary>
+    /// <param name="address">Where it is.</param>
+    /// <param name="id">Who it is; null where only the worker itself can say it.</param>
+    /// <param name="cancel">Gives up.</param>
     /// <exception cref="RpcException">It cannot be reached.</exception>
     /// <exception cref="MembershipException">It has other weights, or the id of another worker.</exception>
-    public async Task ConnectAsync(string address, CancellationToken cancel)
+    public async Task ConnectAsync(string address, string? id, CancellationToken cancel)
     {
-        if (_pool.Links.Any(link => link.Connection.Address == address))
+        if (_pool.Links.Any(link => link.Connection.Address == address && (link.IsReady || id is null || id == link.Id)))
             return;
         var connection = await WorkerConnection.ConnectAsync(address, _tls, null, cancel);
         var refusal = connection.Description.Fingerprint != _fingerprint ? $"worker {connection.Id} at {address} has the weights of another model"
@@ -109,6 +113,7 @@ internal sealed class MemberWatch : IAsyncDisposable
         _pool.Changed -= OnWorkerChanged;
         await _closing.CancelAsync();
         await _running;
+        await _keeping;
         _closing.Dispose();
     }
 
@@ -136,7 +141,7 @@ internal sealed class MemberWatch : IAsyncDisposable
                 }
                 try
                 {
-                    await FollowPlanAsync();
+                    FollowPlan();
                     again = !await FollowWorkersAsync();
                     again |= Fill();
                 }
@@ -154,27 +159,37 @@ internal sealed class MemberWatch : IAsyncDisposable
         }
     }
 
-    private async Task FollowPlanAsync()
+    private void FollowPlan()
     {
         if (_membership.Plan?.Plan is not { } plan || plan.Epoch <= _pool.Plan.Epoch)
             return;
         Name(plan);
         _pool.SetPlan(plan);
-        await _dispatcher.WaitUntilKeptAsync(plan, _closing.Token);
-        lock (_gate)
-        {
-            _keptEpoch = plan.Epoch;
-            foreach (var (_, kept) in _waits.Where(wait => wait.Epoch <= _keptEpoch))
-                kept.TrySetResult();
-            _waits.RemoveAll(wait => wait.Epoch <= _keptEpoch);
-        }
+        // Not waited for: calls by the plan before may wait for a worker that only this watch brings back.
+        _keeping = KeepAsync(plan, _keeping);
+    }
+
+    /// <summary>Tells that a plan holds here, once no call by an earlier one is under way. Never throws.</summary>
+    /// <param name="before">The same of the plan before: they are told in their order.</param>
+    private async Task KeepAsync(Plan plan, Task before)
+    {
+        await before;
         try
         {
+            await _dispatcher.WaitUntilKeptAsync(plan, _closing.Token);
+            lock (_gate)
+            {
+                _keptEpoch = plan.Epoch;
+                foreach (var (_, kept) in _waits.Where(wait => wait.Epoch <= _keptEpoch))
+                    kept.TrySetResult();
+                _waits.RemoveAll(wait => wait.Epoch <= _keptEpoch);
+            }
             await _membership.AcknowledgeAsync(plan.Epoch, _closing.Token);
         }
-        catch (MembershipException e)
+        catch (Exception e)
         {
-            Tell($"plan {plan.Epoch} holds here, but the others were not told: {e.Message}");
+            if (!_closing.IsCancellationRequested)
+                Tell($"plan {plan.Epoch} holds here, but the others were not told: {e.Message}");
         }
     }
 
@@ -195,7 +210,7 @@ internal sealed class MemberWatch : IAsyncDisposable
             }
             try
             {
-                await ConnectAsync(member.Address, _closing.Token);
+                await ConnectAsync(member.Address, member.Id, _closing.Token);
             }
             catch (Exception e) when (e is RpcException or MembershipException or AuthenticationException)
             {
@@ -204,7 +219,7 @@ internal sealed class MemberWatch : IAsyncDisposable
             }
         }
         foreach (var link in _pool.Links)
-            if (!link.IsReady && !members.Any(member => member.Id == link.Id || member.Address == link.Connection.Address) && !_pool.Plan.HoldingWorkers().Contains(link.Id))
+            if (!link.IsReady && !members.Any(member => member.Id is { } id ? id == link.Id : member.Address == link.Connection.Address) && !_pool.Plan.HoldingWorkers().Contains(link.Id))
                 await _pool.RemoveAsync(link);
         return all;
     }
@@ -243,8 +258,9 @@ internal sealed class MemberWatch : IAsyncDisposable
         {
             await _weights.HoldAsync(link, missing, _ => { }, _closing.Token);
         }
-        catch (Exception e) when (e is OperationException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e)
         {
+            // Whatever it was: nobody else would tell of it.
             if (!_closing.IsCancellationRequested)
                 Tell($"{e.Message}; it is asked again");
         }
