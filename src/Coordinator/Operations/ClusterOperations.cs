@@ -140,23 +140,27 @@ public sealed class ClusterOperations
     private async Task ExchangeAsync(string operation, PlanRecord before, Plan next, Action<OperationProgress> report)
     {
         var total = 0L;
+        var exchanging = false;
         try
         {
             await _weights.HoldAsync(next, (done, all) => report(new OperationProgress(operation, OperationPhase.Holding, done, total = all)), _closing);
             report(new OperationProgress(operation, OperationPhase.Switching, total, total));
-            if (!await _membership.TrySetPlanAsync(next, before, _closing))
+            exchanging = true;
+            exchanging = await _membership.TrySetPlanAsync(next, before, _closing);
+            if (!exchanging)
                 throw new OperationException($"{operation}: the plan was changed by somebody else meanwhile; look at it, then try again");
         }
         catch
         {
-            // What was brought in for the plan that did not come.
-            await _weights.ReleaseAsync(next, before.Plan, _closing);
+            // What was brought in for the plan that did not come, unless another that came instead needs it; one whose answer alone did not come may hold.
+            if (!exchanging)
+                await _weights.ReleaseAsync(next, [before.Plan, _membership.Plan?.Plan ?? before.Plan], _closing);
             throw;
         }
         await _watch.WaitForPlanAsync(next.Epoch, _closing);
         await _membership.WaitForAcknowledgementsAsync(next.Epoch, _closing);
         report(new OperationProgress(operation, OperationPhase.Releasing, total, total));
-        await _weights.ReleaseAsync(before.Plan, next, _closing);
+        await _weights.ReleaseAsync(before.Plan, [next], _closing);
         report(new OperationProgress(operation, OperationPhase.Done, total, total));
     }
 }

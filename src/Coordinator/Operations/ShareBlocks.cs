@@ -19,10 +19,10 @@ internal sealed class ShareBlocks(ModelStore store, PlanGeometry geometry, Block
     public IReadOnlyList<Cluster.Plans.BlockRange> Missing(IEnumerable<Cluster.Plans.BlockRange> ranges, WorkerConnection worker) =>
         Runs(ranges, (range, block) => !worker.Held.Has(range.Layer, range.Expert, Edge(block), Edge(block + 1)));
 
-    /// <summary>What a plan gave to a worker and the next one does not.</summary>
-    public IReadOnlyList<Cluster.Plans.BlockRange> NoLongerNeeded(Plan before, Plan now, string worker)
+    /// <summary>What a plan gave to a worker and no one of the plans that hold does.</summary>
+    public IReadOnlyList<Cluster.Plans.BlockRange> NoLongerNeeded(Plan before, IEnumerable<Plan> holding, string worker)
     {
-        var kept = WorkerShare.Of(now, geometry, worker).Blocks.ToLookup(range => (range.Layer, range.Expert));
+        var kept = holding.SelectMany(plan => WorkerShare.Of(plan, geometry, worker).Blocks).ToLookup(range => (range.Layer, range.Expert));
         return Runs(WorkerShare.Of(before, geometry, worker).Blocks,
             (range, block) => !kept[(range.Layer, range.Expert)].Any(other => other.FirstBlock <= block && block < other.EndBlock));
     }

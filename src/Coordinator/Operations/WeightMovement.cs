@@ -53,10 +53,10 @@ internal sealed class WeightMovement(WorkerPool pool, ShareBlocks blocks, Operat
             throw new OperationException($"worker {worker.Id} says that it holds the weights it was sent, but lacks {blocks.Bytes(still)} bytes of them; restart it");
     }
 
-    /// <summary>Has workers let go of what the plan before gave them and the present one does not. A worker that does not answer is left alone.</summary>
-    public Task ReleaseAsync(Plan before, Plan now, CancellationToken cancel) => Task.WhenAll(before.HoldingWorkers().Select(async id =>
+    /// <summary>Has workers let go of what a plan gave them and no one of those that hold does. A worker that does not answer is left alone.</summary>
+    public Task ReleaseAsync(Plan before, IReadOnlyCollection<Plan> holding, CancellationToken cancel) => Task.WhenAll(before.HoldingWorkers().Select(async id =>
     {
-        if (blocks.NoLongerNeeded(before, now, id) is not { Count: > 0 } ranges || pool.Find(id) is not { IsReady: true } link)
+        if (blocks.NoLongerNeeded(before, holding, id) is not { Count: > 0 } ranges || pool.Find(id) is not { IsReady: true } link)
             return;
         try
         {

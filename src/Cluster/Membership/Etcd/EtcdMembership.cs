@@ -165,13 +165,19 @@ public sealed class EtcdMembership : IMembership
     {
         var value = PlanValue.Write(plan);
         var response = await ChangeAsync(EtcdRequests.Put(_keys.Plan, value, revision), cancel);
+        var there = EtcdRequests.Found(response);
         if (response.Succeeded)
             _view.Written(plan, response.Header.Revision);
         // The first of two attempts may have arrived, and the answer to it may not.
-        else if (EtcdRequests.Found(response) is { } there && there.Value == value)
+        else if (there?.Value == value)
             _view.Written(plan, there.ModRevision);
         else
+        {
+            // Known from now on, though the watch may tell of it later: what was brought in for this plan may be needed by that one.
+            if (there is not null)
+                _view.Put(there);
             return false;
+        }
         return true;
     }
 
