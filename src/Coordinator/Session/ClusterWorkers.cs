@@ -1,3 +1,4 @@
+using System.Security.Authentication;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Security;
@@ -34,6 +35,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
     private readonly ModelStore _store;
     private readonly PlanMaker _plans;
     private readonly Action<string> _note;
+    private readonly HashSet<string> _told = [];
 
     private ClusterWorkers(ClusterSessionOptions options, ModelStore store, Action<string> note) =>
         (_options, _store, _plans, _note) = (options, store, new PlanMaker(options, store), note);
@@ -160,6 +162,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
     {
         for (var told = -1; ; told = connections.Count)
         {
+            await DropLostAsync(connections);
             foreach (var member in Membership.Workers)
                 if (!member.Leaving && !connections.Exists(worker => worker.Address == member.Address))
                     await ConnectAsync(member, connections, cancel);
@@ -180,6 +183,19 @@ public sealed class ClusterWorkers : IAsyncDisposable
         }
     }
 
+    /// <summary>Workers that register themselves may end, or be started again elsewhere, while others are waited for.</summary>
+    private async Task DropLostAsync(List<WorkerConnection> connections)
+    {
+        if (_options.OpenMembership is null)
+            return;
+        var members = Membership.Workers;
+        foreach (var lost in connections.FindAll(worker => worker.IsLost || !members.Any(member => !member.Leaving && member.Address == worker.Address)))
+        {
+            connections.Remove(lost);
+            await lost.DisposeAsync();
+        }
+    }
+
     private async Task ConnectAsync(WorkerMember member, List<WorkerConnection> connections, CancellationToken cancel)
     {
         try
@@ -197,8 +213,25 @@ public sealed class ClusterWorkers : IAsyncDisposable
                 : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
-            _note(message);
+            Tell(message);
         }
+        catch (Exception e) when (_options.OpenMembership is not null && e is AuthenticationException or ModelException or PlanException)
+        {
+            // Anybody may register: one that does not belong here keeps no coordinator from starting.
+            Tell($"the worker at {member.Address} cannot be used: {e.Message}");
+            if (connections.Find(worker => worker.Address == member.Address) is { } refused)
+            {
+                connections.Remove(refused);
+                await refused.DisposeAsync();
+            }
+        }
+    }
+
+    /// <summary>Each thing once, however often a worker is tried while others are waited for.</summary>
+    private void Tell(string what)
+    {
+        if (_told.Add(what))
+            _note(what);
     }
 
     /// <summary>
