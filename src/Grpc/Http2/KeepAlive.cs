@@ -28,7 +28,9 @@ internal sealed class KeepAlive : IDisposable
         _rule = new SilenceRule(limits.PingDelay, limits.PingTimeout, period, Environment.TickCount64);
         if (limits.PingDelay == Timeout.InfiniteTimeSpan)
             return;
-        _timer = new Timer(static state => ((KeepAlive)state!).Look(), this, period, period);
+        // Begun when it is here: a thread that is held up in between would find none.
+        _timer = new Timer(static state => ((KeepAlive)state!).Look(), this, Timeout.InfiniteTimeSpan, period);
+        _timer.Change(period, period);
     }
 
     public void Dispose() => _timer?.Dispose();

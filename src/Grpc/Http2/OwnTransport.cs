@@ -43,9 +43,18 @@ internal sealed class OwnTransport(GrpcAddress address, GrpcChannelOptions optio
             var connection = await Connection().WaitAsync(cancellationToken);
             if (await connection.TryOpenAsync(head, scheduling, cancellationToken) is not { } stream)
                 continue;
-            if (sendHeadersAtOnce)
-                await stream.Request.FlushAsync(cancellationToken);
-            return stream;
+            try
+            {
+                if (sendHeadersAtOnce)
+                    await stream.Request.FlushAsync(cancellationToken);
+                return stream;
+            }
+            catch
+            {
+                // Nobody else knows it, and its place among the server's streams is for others.
+                stream.Close();
+                throw;
+            }
         }
         throw new Http2Exception(ErrorCode.RefusedStream, "the server takes no new calls");
     }

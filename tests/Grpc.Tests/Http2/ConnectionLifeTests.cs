@@ -58,6 +58,18 @@ public class ConnectionLifeTests
         Assert.Equal([3], await third);
     }
 
+    [Fact]
+    public async Task A_call_that_is_cancelled_while_it_is_opened_takes_no_stream_from_later_ones()
+    {
+        await using var server = await TestServer.StartAsync(new GrpcServerOptions { Listen = ["127.0.0.1:0"], MaxStreamsPerConnection = 1 }, GrpcTransport.Own);
+        using var transport = new OwnTransport(GrpcAddress.Parse(server.Address), new GrpcChannelOptions());
+        (await OpenAsync(CancellationToken.None)).Close();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => OpenAsync(new CancellationToken(canceled: true)));
+        (await OpenAsync(CancellationToken.None).WaitAsync(TestServer.Patience)).Close();
+
+        Task<IClientStream> OpenAsync(CancellationToken cancel) => transport.OpenAsync("/echo/none", [], sendHeadersAtOnce: true, MessageScheduling.Pool, cancel).AsTask();
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
