@@ -56,8 +56,11 @@ public sealed class WorkerPool : IAsyncDisposable
     {
         get
         {
-            var (plan, links) = (Plan, Links);
-            return PlanCoverage.Of(plan, links.ToDictionary(link => link.Id, link => link.Held(plan)));
+            var (plan, links) = (Plan, Links.ToDictionary(link => link.Id));
+            // Asked every second, and nearly always all is there: that needs no set of every worker's tiles.
+            return plan.Bundles.All(bundle => bundle.Workers.Concat(bundle.Cold).Any(id => links.GetValueOrDefault(id)?.For(bundle, plan) is not null))
+                ? new PlanCoverage([])
+                : PlanCoverage.Of(plan, links.ToDictionary(link => link.Key, link => link.Value.Held(plan)));
         }
     }
 
