@@ -56,7 +56,7 @@ public sealed class ClusterOperations
     {
         try
         {
-            await _watch.ConnectAsync(address, id: null, _closing);
+            await _watch.ConnectAsync(address, _closing);
             await _membership.AddWorkerAsync(address, _closing);
         }
         catch (Exception e) when (e is RpcException or MembershipException or AuthenticationException)

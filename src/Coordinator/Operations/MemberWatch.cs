@@ -77,15 +77,12 @@ internal sealed class MemberWatch : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes a worker into the pool, unless it is there.</summary>
-    /// <param name="address">Where it is.</param>
-    /// <param name="id">Who it is; null where only the worker itself can say it.</param>
-    /// <param name="cancel">Gives up.</param>
+    /// <summary>Takes a worker into the pool, unless it is there. It may have another id than one that was at its address and is lost.</summary>
     /// <exception cref="RpcException">It cannot be reached.</exception>
     /// <exception cref="MembershipException">It has other weights, or the id of another worker.</exception>
-    public async Task ConnectAsync(string address, string? id, CancellationToken cancel)
+    public async Task ConnectAsync(string address, CancellationToken cancel)
     {
-        if (_pool.Links.Any(link => link.Connection.Address == address && (link.IsReady || id is null || id == link.Id)))
+        if (_pool.Links.Any(link => link.IsReady && link.Connection.Address == address))
             return;
         var connection = await WorkerConnection.ConnectAsync(address, _tls, null, cancel);
         var refusal = connection.Description.Fingerprint != _fingerprint ? $"worker {connection.Id} at {address} has the weights of another model"
@@ -208,9 +205,12 @@ internal sealed class MemberWatch : IAsyncDisposable
                     known.SetAddress(member.Address);
                 continue;
             }
+            // Its own link looks for a lost worker that has no id here.
+            if (member.Id is null && _pool.Links.Any(link => link.Connection.Address == member.Address))
+                continue;
             try
             {
-                await ConnectAsync(member.Address, member.Id, _closing.Token);
+                await ConnectAsync(member.Address, _closing.Token);
             }
             catch (Exception e) when (e is RpcException or MembershipException or AuthenticationException)
             {

@@ -30,6 +30,19 @@ public sealed class FollowingTests(ModelFixture models) : IClassFixture<ModelFix
     }
 
     [Fact]
+    public async Task A_worker_joins_also_at_the_address_of_a_lost_one_with_another_id()
+    {
+        await using var cluster = await ElasticCluster.StartAsync(models.Endless(), "whole", "a", "b");
+        var address = cluster.Address("b");
+        await cluster.StopWorkerAsync("b");
+        await cluster.UntilAsync(pool => !pool.Find("b")!.IsReady);
+        await cluster.StartWorkerAsync("c", address);
+        await cluster.Operations.JoinAsync(address, _ => { });
+        Assert.Equal(["a", "c"], cluster.Plan.HoldingWorkers().AsEnumerable());
+        await cluster.GenerateAsync();
+    }
+
+    [Fact]
     public async Task A_worker_that_was_drained_and_comes_again_has_a_part_again()
     {
         await using var cluster = await StartAsync("a");
