@@ -8,6 +8,8 @@ internal sealed class CallDeadline : IDisposable
 
     private readonly TimeProvider _time;
     private readonly Action _expired;
+    private readonly TimeSpan _timeout;
+    private readonly long _start;
     private readonly ITimer? _timer;
     private bool _fired;
 
@@ -16,18 +18,18 @@ internal sealed class CallDeadline : IDisposable
     /// <param name="expired">Called once, on a timer's thread, when the time is over, unless disposed before.</param>
     public CallDeadline(TimeSpan timeout, TimeProvider time, Action expired)
     {
-        (_time, _expired) = (time, expired);
+        (_time, _expired, _timeout, _start) = (time, expired, timeout, time.GetTimestamp());
         var now = time.GetUtcNow();
         At = timeout < DateTimeOffset.MaxValue - now ? now + timeout : DateTimeOffset.MaxValue;
         if (timeout < LongestTimer)
             _timer = time.CreateTimer(static state => ((CallDeadline)state!).Expire(), this, timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>When the call is given up.</summary>
+    /// <summary>When the call is given up, for who reads dates: a clock that is set does not change how long a call may take.</summary>
     public DateTimeOffset At { get; }
 
     /// <summary>Whether that moment is over. The timer may be a little ahead of the clock, and what it has ended is over as well.</summary>
-    public bool HasPassed => Volatile.Read(ref _fired) || _time.GetUtcNow() >= At;
+    public bool HasPassed => Volatile.Read(ref _fired) || _time.GetElapsedTime(_start) >= _timeout;
 
     /// <summary>Whether it was told that the moment is over.</summary>
     public bool HasFired => Volatile.Read(ref _fired);
