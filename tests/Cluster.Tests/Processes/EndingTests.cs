@@ -2,13 +2,12 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using System.Text.RegularExpressions;
 using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cluster.Tests.Processes;
 
 /// <summary>However a cluster ends, it says why and leaves no process behind.</summary>
-public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
+public class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     [Fact]
     public async Task Ctrl_c_ends_a_run_with_130_and_no_worker_is_left()
@@ -32,7 +31,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         var back = await run.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 (process ") && line.EndsWith(" is back"));
         run.Signal(PosixSignal.SIGINT);
         Assert.Equal(130, (await run.WaitForExitAsync()).ExitCode);
-        await AllGoneAsync([.. workers, int.Parse(ProcessId().Match(back).Groups[1].Value)]);
+        await AllGoneAsync([.. workers, .. ProcessIds.In(back)]);
     }
 
     [Fact]
@@ -145,11 +144,8 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         "run", "--model", models.Endless(), "--tokens", "5", "--max-tokens", "199000", "--ignore-eos", "--workers", "3");
 
     /// <summary>The processes that the run says it started.</summary>
-    private static async Task<int[]> WorkersAsync(Grok1Process run)
-    {
-        var line = await run.WaitForErrorLineAsync(line => line.Contains(" ready: worker"));
-        return [.. ProcessId().Matches(line).Select(match => int.Parse(match.Groups[1].Value))];
-    }
+    private static async Task<int[]> WorkersAsync(Grok1Process run) =>
+        ProcessIds.In(await run.WaitForErrorLineAsync(line => line.Contains(" ready: worker")));
 
     private static async Task AllGoneAsync(int[] workers)
     {
@@ -180,7 +176,4 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-
-    [GeneratedRegex(@"\(process (\d+)\)")]
-    private static partial Regex ProcessId();
 }
