@@ -86,14 +86,29 @@ public class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
         }
     }
 
-    [Fact]
-    public async Task A_busy_port_ends_a_worker_with_5()
+    [Theory]
+    [InlineData("", "worker", "--listen", "127.0.0.1:PORT")]
+    [InlineData(" (--http-host, --http-port)", "worker", "--listen", "127.0.0.1:0", "--http-port", "PORT")]
+    [InlineData(" (--host, --port)", "serve", "--port", "PORT")]
+    [InlineData(" (--host, --admin-port)", "serve", "--port", "0", "--admin-port", "PORT")]
+    public async Task A_busy_port_ends_a_process_with_5_and_the_address_and_what_to_do(string flags, params string[] arguments)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-b"), "--listen", $"127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}");
-        Assert.Equal(5, result.ExitCode);
-        Assert.Single(Lines(result.Error));
+        var port = $"{((IPEndPoint)listener.LocalEndpoint).Port}";
+        var result = await Grok1Process.RunAsync([.. arguments.Select(argument => argument.Replace("PORT", port)), "--model", models.Golden("tiny-b")]);
+        Assert.Equal((5, $"grok1: cannot listen on 127.0.0.1:{port}: it is in use; end what listens there, or take another{flags}"), (result.ExitCode, Assert.Single(Lines(result.Error))));
+    }
+
+    [Theory]
+    // Of the network that RFC 5737 keeps for documents: no machine has such an address.
+    [InlineData("cannot listen on 192.0.2.1:0: this machine has no such address; take one of its own", "--listen", "192.0.2.1:0", "--insecure")]
+    [InlineData("cannot listen on 192.0.2.1:0: this machine has no such address; take one of its own (--http-host, --http-port)", "--listen", "127.0.0.1:0", "--http-port", "0", "--http-host", "192.0.2.1")]
+    [InlineData("cannot listen on unix:/no/such/socket: its directory does not exist; make it, or take another", "--listen", "unix:/no/such/socket")]
+    public async Task An_address_that_cannot_be_ends_a_worker_with_5_and_what_to_do(string message, params string[] arguments)
+    {
+        var result = await Grok1Process.RunAsync(["worker", .. arguments, "--model", models.Golden("tiny-b")]);
+        Assert.Equal((5, $"grok1: {message}"), (result.ExitCode, Lines(result.Error)[^1]));
     }
 
     [Theory]
