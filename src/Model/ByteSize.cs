@@ -1,9 +1,9 @@
 using System.Globalization;
 
-namespace Grok1Cluster.Cli.Settings;
+namespace Grok1Cluster.Model;
 
 /// <summary>Byte counts as people write them: <c>1048576</c>, <c>512MiB</c>, <c>1.5GB</c>.</summary>
-internal static class ByteSize
+public static class ByteSize
 {
     /// <summary>Longest suffix first, so that B is not taken for the end of GiB.</summary>
     private static readonly (string Suffix, long Factor)[] Units =

@@ -1,6 +1,4 @@
-using Grok1Cluster.Cli.Settings;
-
-namespace Grok1Cluster.Cli.Tests;
+namespace Grok1Cluster.Model.Tests;
 
 public sealed class ByteSizeTests
 {
