@@ -116,7 +116,7 @@ public sealed class CoordinatorServer : IAsyncDisposable
         {
             await application.DisposeAsync();
             // Which of two ports it was, only the message tells.
-            var (port, flag) = options.AdminPort is { } admin && e.Message.Contains($":{admin}:", StringComparison.Ordinal) ? (admin, "--admin-port") : (options.Port, "--port");
+            var (port, flag) = options.AdminPort is { } second && e.Message.Contains($":{second}:", StringComparison.Ordinal) ? (second, "--admin-port") : (options.Port, "--port");
             if (ListenFault.Of(new IPEndPoint(options.Address, port).ToString(), e, "--host", flag) is { } fault)
                 throw fault;
             throw;
