@@ -197,7 +197,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         {
             var message = e.Code == GrpcStatusCode.FailedPrecondition ? e.Status.Message
                 : Local is not null ? $"{member.Id}, which was started here, does not answer at {member.Address} ({e.Code}); its own lines may say why"
-                : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address{(Tls is null && !e.Status.Message.Contains("refused", StringComparison.Ordinal) ? "; one that was started with --tls wants it here too" : "")}";
+                : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address{(e.Status.Message.Contains("refused", StringComparison.Ordinal) ? "" : Tls is null ? "; one that was started with --tls wants it here too" : "; one that was started without --tls wants none here")}";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             _note(message);
