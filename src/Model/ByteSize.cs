@@ -26,6 +26,9 @@ public static class ByteSize
         return bytes > 0;
     }
 
+    /// <summary>For figures that are compared, where a tenth of a unit may hide the difference: <c>38.9 GiB (41794560000 bytes)</c>.</summary>
+    public static string FormatExactly(long bytes) => bytes < 1024 ? $"{bytes} bytes" : $"{Format(bytes)} ({bytes} bytes)";
+
     /// <summary>With the largest unit of 1024 that leaves at least 1: <c>15.3 GiB</c>.</summary>
     public static string Format(long bytes)
     {

@@ -63,7 +63,7 @@ public sealed class ModelStore : IDisposable
     private static ModelStore Open(string directory, Func<StoreManifest, StoreManifest> part)
     {
         if (directory.Length == 0 || !IsStore(directory))
-            throw new ModelException($"{directory}: is not a model store (it has no {StoreManifest.FileName})");
+            throw new ModelException($"{directory}: is not a model store (it has no {StoreManifest.FileName}); grok1 import makes one of a source checkpoint");
         directory = StoreStaging.FullPath(directory);
         var manifest = StoreJson.ReadManifest(Path.Combine(directory, StoreManifest.FileName));
         StoreManifestRules.Check(directory, manifest);

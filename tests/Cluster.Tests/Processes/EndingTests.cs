@@ -118,7 +118,7 @@ public class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
     {
         var result = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "1", "--memory-limit", "100000", "--workers", workers);
         Assert.Equal(4, result.ExitCode);
-        Assert.Matches(@"needs \d+ bytes of memory, 100000 are available", Assert.Single(Lines(result.Error)));
+        Assert.Matches(@"needs [\d.]+ MiB \(\d+ bytes\) of memory, 97\.7 KiB \(100000 bytes\) are available", Assert.Single(Lines(result.Error)));
     }
 
     [Fact]
@@ -128,7 +128,7 @@ public class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
         start.Environment["GROK1__WORKER__MEMORY_LIMIT"] = "1000";
         var result = await Grok1Process.RunAsync(start);
         Assert.Equal(4, result.ExitCode);
-        Assert.Matches("worker worker-[0-2] needs [0-9]+ bytes of memory, 1000 are available", result.Error);
+        Assert.Matches("worker worker-[0-2] needs [0-9.]+ KiB .[0-9]+ bytes. of memory, 1000 bytes are available", result.Error);
         Assert.DoesNotContain(Process.GetProcessesByName("grok1"), process => CommandLineOf(process).Contains(models.Golden("tiny-b")));
     }
 
