@@ -21,6 +21,7 @@ dotnet publish src/Cli/Cli.csproj -c Release -r "$runtime" --self-contained -o "
   -p:UseSharedCompilation=false -p:RestoreLockedMode=false -p:NuGetLockFilePath="$(mktemp -u)" -p:DebugType=none -p:PublishReadyToRun=true -p:PublishReadyToRunComposite=true >&2
 mkdir -p "$aside/models"
 cp -r models/demo "$aside/models/"
+cp -r LICENSE README.md docs infra/systemd "$aside/"
 chmod 755 "$aside"
 rm -rf "$folder"
 mv "$aside" "$folder"

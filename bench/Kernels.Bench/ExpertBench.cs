@@ -45,7 +45,7 @@ internal static unsafe class ExpertBench
         var layout = store.ExpertLayout;
         ExpertTile[] tiles = [.. slices.Select(store.OpenTile)];
         foreach (var tile in tiles)
-            tile.Load(new WeightMemory(WeightPages.Copied));
+            tile.Load(new WeightMemory(WeightPages.Copied), CancellationToken.None);
         using var feedForward = new CpuExpertFeedForward(pool, layout, ActivationFormat.Int8Blocks);
         using var x = new Activations(layout.InputAxis, ActivationFormat.Int8Blocks);
         using var sum = new NativeBuffer<float>((long)rows * layout.Columns);

@@ -23,7 +23,7 @@ internal static unsafe class LayerBench
     {
         using var store = ModelStore.Open(path);
         using var dense = store.OpenDense();
-        dense.Load(new WeightMemory(WeightPages.Copied));
+        dense.Load(new WeightMemory(WeightPages.Copied), CancellationToken.None);
         foreach (var rows in Batches)
         {
             MeasureProduct(pool, $"query, key, value, output x {rows}", rows,

@@ -56,6 +56,7 @@ internal static class CommandLine
             if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
                 throw UsageException.Of(parsed);
             RefuseUnknownFlags(parsed);
+            RefuseFlagsOfTheVerbAbove(parsed);
             var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
             return await parsed.InvokeAsync(configuration, cancellation);
         }
@@ -63,6 +64,19 @@ internal static class CommandLine
         {
             return ErrorReporter.Report(e, Console.Error, cancellation);
         }
+    }
+
+    /// <summary>A verb that has verbs below it and flags of its own, as <c>bench</c>, runs with these or runs one of those: the flags would be lost.</summary>
+    private static void RefuseFlagsOfTheVerbAbove(ParseResult parsed)
+    {
+        for (var above = parsed.CommandResult.Parent as CommandResult; above is not null; above = above.Parent as CommandResult)
+            if (above.Children.OfType<OptionResult>().FirstOrDefault(flag => flag is { Implicit: false, Option.Recursive: false }) is { } lost)
+            {
+                var (name, verb) = (lost.Option.Name, $"{above.Command.Name} {parsed.CommandResult.Command.Name}");
+                throw new UsageException(parsed.CommandResult.Command.Options.Any(option => option.Name == name)
+                    ? $"{name}: put it after {verb}"
+                    : $"{name}: is a flag of {above.Command.Name}, {verb} has none of that name; leave it out (see: grok1 {verb} --help)");
+            }
     }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.Net;
 using Grok1Cluster.Cluster.Metrics;
+using Grok1Cluster.Grpc.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -25,7 +26,7 @@ public sealed class WorkerHttpServer : IAsyncDisposable
     /// <param name="address">Where to listen.</param>
     /// <param name="port">0 takes a free one.</param>
     /// <param name="cancel">Gives up.</param>
-    /// <exception cref="IOException">The port is in use.</exception>
+    /// <exception cref="IOException">Nothing can listen there; the message says what to do.</exception>
     public static async Task<WorkerHttpServer> StartAsync(MetricCollector metrics, Func<bool> isReady, IPAddress address, int port, CancellationToken cancel)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -42,9 +43,11 @@ public sealed class WorkerHttpServer : IAsyncDisposable
         {
             await application.StartAsync(cancel);
         }
-        catch
+        catch (Exception e)
         {
             await application.DisposeAsync();
+            if (ListenFault.Of(new IPEndPoint(address, port).ToString(), e, "--http-host", "--http-port") is { } fault)
+                throw fault;
             throw;
         }
         return new WorkerHttpServer(application);
@@ -63,6 +66,7 @@ public sealed class WorkerHttpServer : IAsyncDisposable
             context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
             return Task.CompletedTask;
         }
+        context.Response.ContentType = "text/plain; charset=utf-8";
         switch (context.Request.Path.Value)
         {
             case "/metrics":

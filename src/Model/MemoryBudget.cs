@@ -29,6 +29,6 @@ public static class MemoryBudget
     {
         var available = limit ?? Available();
         if (needed > available)
-            throw new ResourceException($"{what} needs {needed} bytes of memory, {available} are available{(limit is null ? "" : " (--memory-limit)")}; use more or larger machines, or a smaller share");
+            throw new ResourceException($"{what} needs {ByteSize.FormatExactly(needed)} of memory, {ByteSize.FormatExactly(available)} are available{(limit is null ? "" : " (--memory-limit)")}; use more or larger machines, or a smaller share");
     }
 }

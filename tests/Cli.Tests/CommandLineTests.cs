@@ -117,6 +117,8 @@ public sealed class CommandLineTests
         { ["cluster", "move", "--layer", "x", "--from", "a", "--to", "b"], "--layer: 'x' is not a whole number of 0 or more (see: grok1 cluster move --help)" },
         { ["simulate", "--like", "grok-1", "--concurrency", "0"], "--concurrency: '0' is not a list of whole numbers from 1 to 4096, separated by commas" },
         { ["top", "--url", "nonsense"], "--url: 'nonsense' is not an address such as http://127.0.0.1:8080" },
+        { ["bench", "--prompt", "8", "compare", "a.json", "b.json"], "--prompt: is a flag of bench, bench compare has none of that name; leave it out (see: grok1 bench compare --help)" },
+        { ["bench", "--json", "compare", "a.json", "b.json"], "--json: put it after bench compare" },
         // Before a worker is started, which would be a second line.
         { ["run", ""], "the prompt is empty" },
         { ["run", "--tokens", "1,99999"], "token 1 is 99999, outside the vocabulary of 2048" },
@@ -132,6 +134,8 @@ public sealed class CommandLineTests
         { ["run", "x", "--worker-address", "127.0.0.1:1", "--numa-spread"], "--numa-spread: it is for workers that are started here" },
         { ["up", "--tls", "/etc/grok1"], "--tls: it is for workers on other machines, and none is named; the HTTP API has no TLS of its own" },
         { ["up", "--insecure"], "--insecure: it goes with --weights-listen, which is missing" },
+        { ["serve", "--weights-listen", "127.0.0.1:0"], "--weights-listen: there is no worker, the experts are computed in this process; give --etcd, --worker-address or --workers" },
+        { ["serve", "--transfer-limit", "1MB"], "--transfer-limit: there is no worker" },
         { ["serve", "--weights-advertise", "10.0.0.1:9049"], "--weights-advertise: it goes with --weights-listen, which is missing" },
         { ["serve", "--trace-ratio", "1"], "--trace-ratio: it goes with --otlp-endpoint, which is missing" },
         { ["serve", "--least-workers", "2"], "--least-workers: it goes with --etcd, which is missing" },

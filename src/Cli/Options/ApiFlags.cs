@@ -8,6 +8,7 @@ using Grok1Cluster.Coordinator.Http.Auth;
 using Grok1Cluster.Coordinator.Http.Limits;
 using Grok1Cluster.Coordinator.Http.OpenAi.Chat;
 using Grok1Cluster.Engine.Scheduling;
+using Grok1Cluster.Model;
 
 namespace Grok1Cluster.Cli.Options;
 

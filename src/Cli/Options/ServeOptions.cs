@@ -53,6 +53,11 @@ internal sealed class ServeOptions
         context.RefuseIdle(context.Get(_otlpEndpoint) is null, "it goes with --otlp-endpoint, which is missing", _traceRatio);
     }
 
+    /// <param name="hasWorkers">Whether there are workers, or may be some.</param>
+    /// <exception cref="UsageException">A flag is for workers, and there is none.</exception>
+    public void RefuseIdle(VerbContext context, bool hasWorkers) => context.RefuseIdle(
+        !hasWorkers, "there is no worker, the experts are computed in this process; give --etcd, --worker-address or --workers", _weightsListen, _transferLimit);
+
     /// <summary>Whether workers may fetch weights here.</summary>
     public bool ServesWeights(VerbContext context) => context.Get(_weightsListen) is not null;
 

@@ -1,4 +1,4 @@
-using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Model;
 
 namespace Grok1Cluster.Cli.Output;
 

@@ -36,6 +36,9 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
 
     private const int RedirectedWidth = 160;
 
+    /// <summary>No terminal is wider.</summary>
+    private const int WidestTable = 1000;
+
     /// <summary>Whether the result is asked for as JSON.</summary>
     public bool Json { get; } = json;
 
@@ -61,6 +64,9 @@ internal sealed class CommandOutput(TextWriter output, TextWriter error, bool js
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(ForPeople), Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect });
         if (redirected)
             console.Profile.Width = RedirectedWidth;
+        // A table that is too wide would be broken within its numbers: better that the terminal wraps its lines.
+        if (renderable is Table)
+            console.Profile.Width = Math.Max(console.Profile.Width, renderable.Measure(RenderOptions.Create(console), WidestTable).Max);
         console.Write(renderable);
     }
 

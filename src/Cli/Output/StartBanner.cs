@@ -1,9 +1,9 @@
-using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator;
 using Grok1Cluster.Coordinator.Hosting;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Coordinator.Workers;
 using Grok1Cluster.Kernels.KvCache;
+using Grok1Cluster.Model;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 

@@ -1,5 +1,5 @@
-using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Coordinator.Dashboard;
+using Grok1Cluster.Model;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
@@ -24,9 +24,9 @@ internal static class StatusTable
         ("tiles", true, worker => $"{worker.Tiles}"),
         ("weights", true, worker => ByteSize.Format(worker.Bytes)),
         ("memory", false, worker => worker.MemoryBytes is { } memory ? ByteSize.Format(memory) : "-"),
-        ("round trip", true, worker => worker.RoundTripUs is { } us ? $"{us:0} us" : "-"),
+        ("round trip", true, worker => Time(worker.RoundTripUs / 1e6)),
         ("calls/s", false, worker => $"{worker.CallsPerSecond:0}"),
-        ("call", false, worker => worker.CallMs is { } ms ? $"{ms:0.00} ms" : "-"),
+        ("call", false, worker => Time(worker.CallMs / 1e3)),
         ("busy", false, worker => $"{100 * worker.BusyRatio:0} %"),
         ("straggler", false, worker => $"{100 * worker.StragglerRatio:0} %"),
     ];
@@ -50,7 +50,7 @@ internal static class StatusTable
 
     private static string Title(ClusterStatus status)
     {
-        var phase = status.Phase == "ready" ? "[green]ready[/]" : status.Phase == "loading" ? $"[yellow]loading {100 * status.LoadedRatio:0} %[/]" : $"[yellow]{status.Phase}[/]";
+        var phase = status.Phase == "ready" ? "[green]ready[/]" : status.Phase == "loading" ? status.LoadedRatio < 1 ? $"[yellow]loading {100 * status.LoadedRatio:0} %[/]" : "[yellow]loaded, starting[/]" : $"[yellow]{status.Phase}[/]";
         var model = status.Model is { } m ? $"{Markup.Escape(m.Name)} ({m.Format}, {m.Precision}, {m.Layers} layers x {m.Experts} experts)" : "no model yet";
         return $"[bold]grok1 {status.Version}[/]  {phase}  {model}  up {TimeSpan.FromSeconds(Math.Floor(status.UptimeSeconds))}  coordinator {ByteSize.Format(status.Coordinator.MemoryBytes)}, {status.Coordinator.CpuCores:0.0} cores";
     }
@@ -58,7 +58,7 @@ internal static class StatusTable
     private static string Traffic(TrafficStatus traffic) =>
         $"tokens    {traffic.GenerationTokensPerSecond:0.0}/s generated, {traffic.PromptTokensPerSecond:0}/s prompt, {traffic.StepsPerSecond:0.0} steps/s\n" +
         $"requests  {traffic.Running} running, {traffic.Waiting} waiting; KV {traffic.KvBlocksUsed} of {traffic.KvBlocks} blocks\n" +
-        $"latency   first token {Ms(traffic.TtftP50)} (p95 {Ms(traffic.TtftP95)}), per token {Ms(traffic.TpotP50)} (p95 {Ms(traffic.TpotP95)})";
+        $"latency   first token {Time(traffic.TtftP50)} (p95 {Time(traffic.TtftP95)}), per token {Time(traffic.TpotP50)} (p95 {Time(traffic.TpotP95)})";
 
     private static Table Workers(IReadOnlyList<WorkerStatus> workers, int width)
     {
@@ -71,5 +71,12 @@ internal static class StatusTable
         return table;
     }
 
-    private static string Ms(double? seconds) => seconds is { } value ? $"{1e3 * value:0.0} ms" : "-";
+    /// <summary>In the unit that leaves one to three digits before the point.</summary>
+    private static string Time(double? seconds) => seconds switch
+    {
+        null => "-",
+        < 1e-3 => $"{1e6 * seconds:0} us",
+        < 1 => $"{1e3 * seconds:0.0} ms",
+        _ => $"{seconds:0.0} s",
+    };
 }

@@ -5,6 +5,7 @@ using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Grpc;
 using Grok1Cluster.Kernels.KvCache;
 using Grok1Cluster.Kernels.Threading;
+using Grok1Cluster.Model;
 using Grok1Cluster.Model.Layers;
 
 namespace Grok1Cluster.Cli.Settings;

@@ -49,13 +49,14 @@ internal static class BenchCompareVerb
 
     private static void Write(CommandOutput output, BenchmarkComparison comparison)
     {
-        var table = new Table { Title = new TableTitle("tokens a second; B over A; spread of the runs of one report") };
-        foreach (var column in new[] { "workers", "plan", "seq", "prompt", "prefill A", "B", "B/A", "spread", "decode A", "B", "B/A", "spread" })
+        // A row for each rate: what stands beside each other fits on a terminal of 80 columns.
+        var table = new Table { Title = new TableTitle("tokens a second; spread: of the runs of one report; ~ a ratio within it") };
+        foreach (var column in new[] { "workers", "plan", "seq", "prompt", "of", "A", "B", "B/A", "spread" })
             table.AddColumn(new TableColumn(column).RightAligned());
         foreach (var r in comparison.Results)
-            table.AddRow(
-                $"{r.Workers}", r.Plan ?? "-", $"{r.Concurrency}", $"{r.PromptTokens}",
-                $"{r.Prefill.A:0.0}", $"{r.Prefill.B:0.0}", Ratio(r.Prefill), Spread(r.Prefill), $"{r.Decode.A:0.0}", $"{r.Decode.B:0.0}", Ratio(r.Decode), Spread(r.Decode));
+            foreach (var (name, rate) in new[] { ("prefill", r.Prefill), ("decode", r.Decode) })
+                table.AddRow(
+                    $"{r.Workers}", Markup.Escape(r.Plan ?? "-"), $"{r.Concurrency}", $"{r.PromptTokens}", name, $"{rate.A:0.0}", $"{rate.B:0.0}", Ratio(rate), Spread(rate));
         output.Write(table);
         foreach (var difference in comparison.Differences)
             output.WriteLine($"differs: {difference}");

@@ -3,6 +3,7 @@ using System.Globalization;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Model;
 using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Weights.Cache;
 

@@ -46,7 +46,9 @@ internal static class ServeVerb
     {
         serve.RefuseIdle(context);
         membership?.RefuseIdle(context);
-        var settings = cluster.Read(context, membership?.IsUsed(context) == true, serve.ServesWeights(context));
+        var registered = membership?.IsUsed(context) == true;
+        var settings = cluster.Read(context, registered, serve.ServesWeights(context));
+        serve.RefuseIdle(context, registered || settings is not { Workers: 0, WorkerAddresses: [] });
         var options = serve.Read(context, ClusterStarter.Options(context, settings, cancellation));
         if (membership?.ForCoordinator(context, options.Api.Address.ToString(), options.Api.Port, options.Session.Tls?.Directory) is { } open)
         {

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Output;
-using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 
 namespace Grok1Cluster.Cli.Verbs;

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Options;
 using Grok1Cluster.Cli.Output;
-using Grok1Cluster.Cli.Settings;
 using Grok1Cluster.Model;
 using Grok1Cluster.Model.Store;
 

@@ -10,6 +10,7 @@ using Grok1Cluster.Cluster.Security;
 using Grok1Cluster.Coordinator.Local;
 using Grok1Cluster.ExpertWorker;
 using Grok1Cluster.ExpertWorker.Faults;
+using Grok1Cluster.Model;
 using Grok1Cluster.Model.Catalog;
 using Grok1Cluster.Model.Layers;
 using Grok1Cluster.Weights.Cache;

@@ -16,7 +16,8 @@ public static class PlanChanges
     {
         var ofLayer = plan.Bundles.Where(candidate => candidate.Layer == layer).ToList();
         if (bundle < 0 || bundle >= ofLayer.Count)
-            throw Refuse(ofLayer.Count == 0 ? $"there is no layer {layer}" : $"layer {layer} has bundles 0 to {ofLayer.Count - 1}, not {bundle}");
+            throw ofLayer.Count == 0 ? Refuse($"there is no layer {layer}; there are 0 to {plan.Bundles.Max(one => one.Layer)}", "layer")
+                : Refuse($"layer {layer} has bundles 0 to {ofLayer.Count - 1}, not {bundle}", "bundle");
         var moved = ofLayer[bundle];
         if (!moved.Workers.Contains(from))
             throw Refuse($"bundle {bundle} of layer {layer} is held by {string.Join(", ", moved.Workers)}, not by {from}");
@@ -24,7 +25,7 @@ public static class PlanChanges
             throw Refuse($"{to} holds bundle {bundle} of layer {layer} already");
         return Next(plan, candidate => candidate == moved ? HeldBy(candidate, candidate.Workers.Replace(from, to)) : candidate);
 
-        PlanException Refuse(string why) => new("the bundle cannot be moved", [why]);
+        PlanException Refuse(string why, string? argument = null) => new("the bundle cannot be moved", [why]) { Argument = argument };
     }
 
     /// <summary>

@@ -21,6 +21,9 @@ public sealed class PlanException : Exception
 
     public ImmutableArray<string> Problems { get; }
 
+    /// <summary>Which of what was asked of a plan names nothing in it, such as <c>layer</c>; null: that is not what is wrong.</summary>
+    public string? Argument { get; init; }
+
     private static string Line(string subject, IReadOnlyCollection<string> problems)
     {
         var more = problems.Count - ProblemsInMessage;

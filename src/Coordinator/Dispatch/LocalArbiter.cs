@@ -66,7 +66,7 @@ public sealed unsafe class LocalArbiter(ModelStore store, ComputePool pool)
                     return null;
                 var tile = store.OpenTile(slice);
                 opened.Add(tile);
-                store.CheckTile(tile);
+                store.CheckTile(tile, CancellationToken.None);
                 tiles.Add(tile);
             }
             sum.Slice(0, length).Clear();

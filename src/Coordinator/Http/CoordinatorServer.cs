@@ -17,8 +17,8 @@ using Grok1Cluster.Coordinator.Logging;
 using Grok1Cluster.Coordinator.Metrics;
 using Grok1Cluster.Coordinator.Session;
 using Grok1Cluster.Engine;
+using Grok1Cluster.Grpc.Server;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -74,7 +74,7 @@ public sealed class CoordinatorServer : IAsyncDisposable
     /// <param name="options">Without errors.</param>
     /// <param name="cancel">Gives up.</param>
     /// <exception cref="ArgumentException">The options have errors; the message lists all.</exception>
-    /// <exception cref="IOException">A port is in use.</exception>
+    /// <exception cref="IOException">Nothing can listen there; the message says what to do.</exception>
     public static async Task<CoordinatorServer> StartAsync(ServerContext server, ApiOptions options, CancellationToken cancel)
     {
         if (options.FindErrors() is [_, ..] errors)
@@ -112,14 +112,13 @@ public sealed class CoordinatorServer : IAsyncDisposable
         {
             await application.StartAsync(cancel);
         }
-        catch (IOException e) when (e.InnerException is AddressInUseException)
+        catch (Exception e)
         {
             await application.DisposeAsync();
-            throw new IOException($"{e.Message.TrimEnd('.')}; end what listens there, or take another port (--port, --admin-port)", e);
-        }
-        catch
-        {
-            await application.DisposeAsync();
+            // Which of two ports it was, only the message tells.
+            var (port, flag) = options.AdminPort is { } second && e.Message.Contains($":{second}:", StringComparison.Ordinal) ? (second, "--admin-port") : (options.Port, "--port");
+            if (ListenFault.Of(new IPEndPoint(options.Address, port).ToString(), e, "--host", flag) is { } fault)
+                throw fault;
             throw;
         }
         return coordinator;

@@ -13,12 +13,18 @@ internal static class HealthRoutes
 
     public static void Map(IEndpointRouteBuilder routes, Readiness readiness)
     {
-        routes.MapMethods("/health/live", Methods, (HttpContext context) => context.Response.WriteAsync("live\n"));
+        routes.MapMethods("/health/live", Methods, (HttpContext context) => Write(context, "live"));
         routes.MapMethods("/health/ready", Methods, (HttpContext context) =>
         {
             var lacks = readiness.Phase == ServingPhase.Ready ? readiness.Lacks() : null;
             context.Response.StatusCode = readiness.Phase == ServingPhase.Ready && lacks is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
-            return context.Response.WriteAsync($"{lacks ?? ServingState.Describe(readiness)}\n");
+            return Write(context, lacks ?? ServingState.Describe(readiness));
         });
+    }
+
+    private static Task Write(HttpContext context, string state)
+    {
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        return context.Response.WriteAsync($"{state}\n");
     }
 }

@@ -52,7 +52,7 @@ public sealed partial class CoordinatorLog
                 WorkerBack(_cluster, id, address);
                 break;
             case WorkerChange.HoldsOther:
-                WorkerHolds(_cluster, id, worker.Connection.Description.Bytes);
+                WorkerHolds(_cluster, id, ByteSize.Format(worker.Connection.Description.Bytes), worker.Connection.Description.Bytes);
                 break;
             case WorkerChange.Left:
                 WorkerLeft(_cluster, id, address);
@@ -118,8 +118,8 @@ public sealed partial class CoordinatorLog
     [LoggerMessage(15, LogLevel.Information, "worker {Worker} at {Address} joined", EventName = "worker_joined")]
     private static partial void WorkerJoined(ILogger logger, string worker, string address);
 
-    [LoggerMessage(16, LogLevel.Information, "worker {Worker} holds {Bytes} bytes now", EventName = "worker_holds")]
-    private static partial void WorkerHolds(ILogger logger, string worker, long bytes);
+    [LoggerMessage(16, LogLevel.Information, "worker {Worker} holds {Size} now ({Bytes} bytes)", EventName = "worker_holds")]
+    private static partial void WorkerHolds(ILogger logger, string worker, string size, long bytes);
 
     [LoggerMessage(17, LogLevel.Information, "worker {Worker} at {Address} left", EventName = "worker_left")]
     private static partial void WorkerLeft(ILogger logger, string worker, string address);

@@ -81,6 +81,7 @@ internal static class LogJson
         switch (value)
         {
             case int number: json.WriteNumber(name, number); break;
+            case long number: json.WriteNumber(name, number); break;
             case double number: json.WriteNumber(name, number); break;
             case Enum choice: json.WriteString(name, choice.ToString().ToLowerInvariant()); break;
             default: json.WriteString(name, value?.ToString()); break;

@@ -32,8 +32,13 @@ public sealed class ClusterOperations
     /// <summary>The same plan with one bundle at another worker, copied while calls go on.</summary>
     /// <param name="bundle">Its place among the bundles of the layer.</param>
     /// <exception cref="OperationException">It was not moved.</exception>
-    public Task MoveAsync(int layer, int bundle, string from, string to, Action<OperationProgress> progress) =>
-        ChangeAsync($"move layer {layer} bundle {bundle} from {from} to {to}", plan => PlanChanges.Move(plan, layer, bundle, from, to), progress);
+    public Task MoveAsync(int layer, int bundle, string from, string to, Action<OperationProgress> progress)
+    {
+        // From one that is lost a bundle may be taken.
+        if (_pool.Find(to) is null)
+            throw NoWorker(to, "to");
+        return ChangeAsync($"move layer {layer} bundle {bundle} from {from} to {to}", plan => PlanChanges.Move(plan, layer, bundle, from, to), progress);
+    }
 
     /// <summary>Another plan, which may cut the experts elsewhere.</summary>
     /// <param name="plan">Of <see cref="Read"/>; the epoch in it does not count.</param>
@@ -71,7 +76,7 @@ public sealed class ClusterOperations
     public async Task DrainAsync(string worker, Action<OperationProgress> progress)
     {
         if (_pool.Find(worker) is not { } link)
-            throw new OperationException($"there is no worker {worker}; there are {string.Join(", ", _pool.Links.Select(other => other.Id))}");
+            throw NoWorker(worker, "worker");
         var address = link.Connection.Address;
         // It may be drained already, and this be refused for that.
         var wasLeaving = link.Connection.IsLeaving;
@@ -106,6 +111,9 @@ public sealed class ClusterOperations
         await _pool.RemoveAsync(link);
     }
 
+    private OperationException NoWorker(string id, string argument) =>
+        new($"there is no worker {id}; there are {string.Join(", ", _pool.Links.Select(link => link.Id).Order(StringComparer.Ordinal))}") { Argument = argument };
+
     private IReadOnlyList<WorkerConnection> Connected() => [.. _pool.Links.Where(link => link.IsReady).Select(link => link.Connection).OrderBy(worker => worker.Id, StringComparer.Ordinal)];
 
     private async Task ChangeAsync(string operation, Func<Plan, Plan> change, Action<OperationProgress> progress)
@@ -120,7 +128,7 @@ public sealed class ClusterOperations
         }
         catch (Exception e) when (e is MembershipException or PlanException)
         {
-            throw new OperationException($"{operation}: {e.Message}", e);
+            throw new OperationException($"{operation}: {e.Message}", e) { Argument = (e as PlanException)?.Argument };
         }
         finally
         {

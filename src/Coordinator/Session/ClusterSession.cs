@@ -137,12 +137,12 @@ public sealed class ClusterSession : IAsyncDisposable
         var expertsHere = !Options.HasRemoteWorkers;
         MemoryBudget.Check($"model {Store.Name}", Store.DenseLayout.Bytes + hostKvBytes + (expertsHere ? ExpertBytes : 0), Options.MemoryLimit);
         Options.Progress?.Expect(weights.EveryStepBytes + (expertsHere ? ExpertBytes : 0));
-        weights.Load(weightMemory);
+        weights.Load(weightMemory, cancel);
         Options.Progress?.Add(weights.EveryStepBytes);
         if (local)
         {
             var experts = Own(new LocalExpertDispatcher(Store, new CpuExpertFeedForward(Pool, Store.ExpertLayout, PanelProduct.ActivationsFor(Store.ExpertLayout.Format, exact))));
-            experts.Load(weightMemory, Options.Progress is { } progress ? progress.Add : null);
+            experts.Load(weightMemory, Options.Progress is { } progress ? progress.Add : null, cancel);
             _times = new DispatchTimes(experts);
         }
         else

@@ -29,6 +29,9 @@ public sealed class ClusterWorkers : IAsyncDisposable
     /// <summary>How often a worker that was started here is asked before it counts as out of reach.</summary>
     private const int LocalAttempts = 3;
 
+    /// <summary>Workers without work that a line names.</summary>
+    private const int NamedIdle = 8;
+
     private readonly Stack<IAsyncDisposable> _owned = new();
     private readonly CancellationTokenSource _closing = new();
     private readonly ClusterSessionOptions _options;
@@ -210,7 +213,7 @@ public sealed class ClusterWorkers : IAsyncDisposable
         {
             var message = e.Code == GrpcStatusCode.FailedPrecondition ? e.Status.Message
                 : Local is not null ? $"{member.Id}, which was started here, does not answer at {member.Address} ({e.Code}); its own lines may say why"
-                : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address";
+                : $"the worker at {member.Address} cannot be reached ({e.Code}: {e.Status.Message}); start it there, or correct the address{(e.Status.Message.Contains("refused", StringComparison.Ordinal) ? "" : Tls is null ? "; one that was started with --tls wants it here too" : "; one that was started without --tls wants none here")}";
             if (_options.OpenMembership is null)
                 throw new DispatchException(message, e);
             Tell(message);
@@ -254,19 +257,26 @@ public sealed class ClusterWorkers : IAsyncDisposable
     /// <summary>The plan that the cluster has; where there is none, one for those who are connected.</summary>
     private async Task<Plan> AgreeOnPlanAsync(IReadOnlyList<WorkerConnection> connections, CancellationToken cancel)
     {
+        var isForThese = Local is not null;
         while (Membership.Plan is null)
         {
             var plan = _plans.Make([.. connections.OrderBy(worker => worker.Id, StringComparer.Ordinal)]);
-            if (!await Membership.TrySetPlanAsync(plan, null, cancel) && Membership.Plan is null)
+            isForThese = await Membership.TrySetPlanAsync(plan, null, cancel);
+            if (!isForThese && Membership.Plan is null)
                 await NewsAsync(cancel);
         }
         var agreed = Membership.Plan.Plan;
-        var idle = connections.Count(worker => !agreed.HoldingWorkers().Contains(worker.Id));
-        if (idle > 0)
-            _note($"{idle} of {connections.Count} workers hold nothing: there are not more pieces");
+        var idle = connections.Select(worker => worker.Id).Except(agreed.HoldingWorkers()).Order(StringComparer.Ordinal).ToList();
+        if (idle.Count > 0)
+            _note($"{idle.Count} of {connections.Count} workers hold nothing: {WhyIdle(idle, isForThese)}");
         await Membership.AcknowledgeAsync(agreed.Epoch, cancel);
         return agreed;
     }
+
+    /// <param name="isForThese">Whether the plan was made or read for the workers that are connected; else it was there before.</param>
+    private string WhyIdle(IReadOnlyList<string> idle, bool isForThese) =>
+        isForThese && _options.Plan.Kind != PlanKind.File ? "there are not more pieces"
+        : $"the {(isForThese ? "plan file" : "cluster's plan")} gives nothing to {string.Join(", ", idle.Take(NamedIdle))}{(idle.Count > NamedIdle ? " and others" : "")}";
 
     /// <summary>Workers that were named are there, so each must hold its share before anything is served.</summary>
     private async Task HoldAllAsync(WeightMovement weights, CancellationToken cancel)

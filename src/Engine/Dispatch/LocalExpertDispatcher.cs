@@ -28,7 +28,8 @@ public sealed class LocalExpertDispatcher : IExpertDispatcher
     /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
     /// <exception cref="Model.ModelException">A file cannot be read, or a block is another than the manifest says.</exception>
     /// <exception cref="Model.ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory, Action<long>? loaded) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, _store.CheckTile, loaded, CancellationToken.None);
+    /// <exception cref="OperationCanceledException">Cancelled on the way.</exception>
+    public void Load(WeightMemory memory, Action<long>? loaded, CancellationToken cancel) => WeightLoading.LoadAll(_layers.SelectMany(tiles => tiles), memory, _store.CheckTile, loaded, cancel);
 
     public unsafe void Dispatch(ExpertBatch batch, CancellationToken cancel)
     {

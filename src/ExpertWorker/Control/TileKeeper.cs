@@ -89,8 +89,8 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
                     {
                         cancel.ThrowIfCancellationRequested();
                         if (!onDevice.Contains(run))
-                            run.Load(how);
-                        check?.Invoke(run);
+                            run.Load(how, cancel);
+                        check?.Invoke(run, cancel);
                         state.AddDone(run.Bytes);
                     }
                 }
@@ -136,14 +136,14 @@ internal sealed class TileKeeper(string id, TileStore tiles, LocalWeights local,
 
     /// <summary>Opens blocks, brings them into memory, and holds them if all of that went well.</summary>
     /// <param name="load">Given the runs, and what looks at each that is in memory; null: nobody does.</param>
-    private void Take(WantedTiles wanted, IReadOnlyList<BlockId> blocks, Action<IReadOnlyList<ExpertTile>, Action<ExpertTile>?> load)
+    private void Take(WantedTiles wanted, IReadOnlyList<BlockId> blocks, Action<IReadOnlyList<ExpertTile>, Action<ExpertTile, CancellationToken>?> load)
     {
         var runs = new List<ExpertTile>();
         var hashes = new Dictionary<ExpertTile, string[]>();
         try
         {
             Open(blocks, wanted.Sha256, runs, hashes);
-            load(runs, verify ? run => run.Check(hashes[run]) : null);
+            load(runs, verify ? (run, cancel) => run.Check(hashes[run], cancel) : null);
         }
         catch
         {

@@ -88,7 +88,7 @@ internal sealed class OwnHost : IServerHost
         }
         catch (SocketException taken)
         {
-            throw new IOException($"cannot listen on {address}: {taken.Message}", taken);
+            throw ListenFault.Of(address.ToString(), taken)!;
         }
         _addresses.Add(socket.LocalEndPoint is IPEndPoint ip ? GrpcAddress.Tcp(address.Host == "*" ? "*" : ip.Address.ToString(), ip.Port) : address);
     }

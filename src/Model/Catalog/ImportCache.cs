@@ -49,7 +49,7 @@ internal sealed class ImportCache(ModelPlaces places, Action<string> note, IProg
         var inspection = StoreInspection.Of(source);
         var bytes = inspection.DenseBytes + inspection.ExpertBytes;
         if (bytes > places.MaxCachedBytes)
-            throw new ModelException($"{source}: as a model store this takes {bytes / 1e9:0.0} GB, too much for the cache; import it once, then use the store as the model: {CommandLine(source)}");
+            throw new ModelException($"{source}: as a model store this takes {ByteSize.Format(bytes)}, too much for the cache; import it once, then use the store as the model: {CommandLine(source)}");
     }
 
     private static string Key(string source, ICheckpoint checkpoint)

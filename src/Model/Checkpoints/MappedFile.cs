@@ -6,6 +6,9 @@ namespace Grok1Cluster.Model.Checkpoints;
 /// <summary>A file mapped read-only into memory from its first byte to its last.</summary>
 internal sealed unsafe class MappedFile : IDisposable
 {
+    /// <summary>Bytes after which it is looked whether somebody gives up; a multiple of every size of page.</summary>
+    private const long CancelEvery = 1 << 20;
+
     private readonly MemoryMappedFile _map;
     private readonly MemoryMappedViewAccessor _view;
     private readonly Lock _disposing = new();
@@ -49,14 +52,19 @@ internal sealed unsafe class MappedFile : IDisposable
     }
 
     /// <summary>Reads a byte of every page of a range, which brings it into memory.</summary>
-    public void Touch(long offset, long length)
+    /// <exception cref="OperationCanceledException">Cancelled on the way.</exception>
+    public void Touch(long offset, long length, CancellationToken cancel)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length - offset);
         var page = Environment.SystemPageSize;
         var first = offset / page * page;
         for (var at = first; at < offset + length; at += page)
+        {
+            if (at % CancelEvery == 0)
+                cancel.ThrowIfCancellationRequested();
             Volatile.Read(ref Start[at]);
+        }
     }
 
     public void Dispose()

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Grok1Cluster.Kernels;
 using Grok1Cluster.Kernels.Cuda;
 using Grok1Cluster.Kernels.Cuda.Driver;
@@ -35,7 +34,6 @@ public sealed record Finding(string Area, FindingState State, string Found, stri
 public sealed record MachineCheckup(string KernelId, bool CudaUsable, IReadOnlyList<Finding> Findings, IReadOnlyList<CudaDeviceInfo> Devices)
 {
     private const string HugePagesFile = "/sys/kernel/mm/transparent_hugepage/enabled";
-    private const double Gigabyte = 1e9;
 
     /// <summary>Looks at everything.</summary>
     public static MachineCheckup Run()
@@ -62,7 +60,7 @@ public sealed record MachineCheckup(string KernelId, bool CudaUsable, IReadOnlyL
             nodes.Count > 1 ? "run a worker on each node (--numa-node N, or --numa-spread for workers that run, up and serve start)" : null);
     }
 
-    private static Finding Memory() => new("memory", FindingState.Ok, string.Create(CultureInfo.InvariantCulture, $"{MemoryBudget.Available() / Gigabyte:0.0} GB available"));
+    private static Finding Memory() => new("memory", FindingState.Ok, $"{ByteSize.Format(MemoryBudget.Available())} available");
 
     private static Finding HugePages()
     {
@@ -101,9 +99,8 @@ public sealed record MachineCheckup(string KernelId, bool CudaUsable, IReadOnlyL
             : new Finding("--device cuda:N", FindingState.Missing, missing);
     }
 
-    private static string Describe(CudaDeviceInfo device) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{device.Name}, compute capability {device.Architecture / 10}.{device.Architecture % 10}, {device.Multiprocessors} multiprocessors, {device.MemoryBytes / Gigabyte:0.0} GB");
+    private static string Describe(CudaDeviceInfo device) =>
+        $"{device.Name}, compute capability {device.Architecture / 10}.{device.Architecture % 10}, {device.Multiprocessors} multiprocessors, {ByteSize.Format(device.MemoryBytes)}";
 
     private static IReadOnlyList<CudaDeviceInfo> DevicesOrNone()
     {

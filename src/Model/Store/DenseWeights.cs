@@ -61,12 +61,13 @@ public sealed unsafe class DenseWeights : IDisposable
     /// <summary>Brings everything but the embedding table into memory, and checks all of it where it will be read; not while it is in use.</summary>
     /// <exception cref="ModelException">The file changed, cannot be read, or is another than the manifest says.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory)
+    /// <exception cref="OperationCanceledException">Cancelled on the way.</exception>
+    public void Load(WeightMemory memory, CancellationToken cancel)
     {
-        _everyStep.Load(memory);
+        _everyStep.Load(memory, cancel);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Append(hash, _table);
-        Append(hash, _everyStep);
+        Append(hash, _table, cancel);
+        Append(hash, _everyStep, cancel);
         if (Convert.ToHexStringLower(hash.GetHashAndReset()) != _sha256)
             throw new ModelException($"{_path}: has another SHA-256 than in the manifest; import the model again, or copy this file anew");
     }
@@ -77,10 +78,13 @@ public sealed unsafe class DenseWeights : IDisposable
         _everyStep.Dispose();
     }
 
-    private static void Append(IncrementalHash hash, WeightRange range)
+    private static void Append(IncrementalHash hash, WeightRange range, CancellationToken cancel)
     {
         for (long done = 0; done < range.Length; done += HashedAtOnce)
+        {
+            cancel.ThrowIfCancellationRequested();
             hash.AppendData(new ReadOnlySpan<byte>(range.Start + done, (int)Math.Min(HashedAtOnce, range.Length - done)));
+        }
     }
 
     private byte* Start(long offset) => offset < _table.Length ? _table.Start + offset : _everyStep.Start + (offset - _table.Length);

@@ -41,9 +41,10 @@ public sealed unsafe class ExpertTile : IDisposable
     /// <summary>Brings every page into memory; not while the tile is in use.</summary>
     /// <exception cref="ModelException">The file changed or cannot be read.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory)
+    /// <exception cref="OperationCanceledException">Cancelled on the way; it may be loaded again.</exception>
+    public void Load(WeightMemory memory, CancellationToken cancel)
     {
-        _weights?.Load(memory);
+        _weights?.Load(memory, cancel);
         FindBlocks();
     }
 
@@ -108,12 +109,17 @@ public sealed unsafe class ExpertTile : IDisposable
 
     /// <summary>Checks every block, in the memory that is computed with.</summary>
     /// <param name="sha256">What each must have, lower-case hexadecimal.</param>
+    /// <param name="cancel">Gives up, before the next block.</param>
     /// <exception cref="ModelException">One has another; the message names it.</exception>
-    public void Check(IReadOnlyList<string> sha256)
+    /// <exception cref="OperationCanceledException">Cancelled between two blocks.</exception>
+    public void Check(IReadOnlyList<string> sha256, CancellationToken cancel)
     {
         for (var block = FirstBlock; block < EndBlock; block++)
+        {
+            cancel.ThrowIfCancellationRequested();
             if (StoreWriter.BlockHash(Block(block)) != sha256[block - FirstBlock])
                 throw new ModelException($"{_path}: block {block} (layer {Slice.Layer} expert {Slice.Expert}, columns from {Layout.Blocks[block].FirstColumn}) has another SHA-256 than in the manifest; import the model again, or copy this file anew");
+        }
     }
 
     /// <summary>The bytes of an expert block.</summary>

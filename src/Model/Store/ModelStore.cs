@@ -63,7 +63,7 @@ public sealed class ModelStore : IDisposable
     private static ModelStore Open(string directory, Func<StoreManifest, StoreManifest> part)
     {
         if (directory.Length == 0 || !IsStore(directory))
-            throw new ModelException($"{directory}: is not a model store (it has no {StoreManifest.FileName})");
+            throw new ModelException($"{directory}: is not a model store (it has no {StoreManifest.FileName}); grok1 import makes one of a source checkpoint");
         directory = StoreStaging.FullPath(directory);
         var manifest = StoreJson.ReadManifest(Path.Combine(directory, StoreManifest.FileName));
         StoreManifestRules.Check(directory, manifest);
@@ -133,8 +133,9 @@ public sealed class ModelStore : IDisposable
 
     /// <summary>Checks the SHA-256 of every block of a tile of this store, in the memory that is computed with.</summary>
     /// <exception cref="ModelException">One is not that of the manifest; the message names it.</exception>
-    public void CheckTile(ExpertTile tile) => tile.Check([.. Enumerable.Range(tile.FirstBlock, tile.EndBlock - tile.FirstBlock)
-        .Select(block => FindBlock(new BlockId(tile.Slice.Layer, tile.Slice.Expert, block))!.Value.Sha256)]);
+    /// <exception cref="OperationCanceledException">Cancelled between two blocks.</exception>
+    public void CheckTile(ExpertTile tile, CancellationToken cancel) => tile.Check([.. Enumerable.Range(tile.FirstBlock, tile.EndBlock - tile.FirstBlock)
+        .Select(block => FindBlock(new BlockId(tile.Slice.Layer, tile.Slice.Expert, block))!.Value.Sha256)], cancel);
 
     public void Dispose()
     {

@@ -22,10 +22,10 @@ public static class StoreInspectionTable
             ("parameters", $"{Count(model.Parameters)}, {Count(model.ActiveParameters)} met by one token"),
             ("formats", $"experts {model.ExpertWeights}, attention and head {model.DenseWeights}"),
             ("expert blocks", $"{model.BlocksPerExpert} an expert, {model.ExpertBlockWidth} hidden columns each"),
-            ("files", Size(model.FileBytes)),
-            ("coordinator", $"{Size(model.DenseBytes)}{(model.HoldsDense ? "" : ", not held here")}"),
-            ("experts", $"{Size(model.ExpertBytes)}: {Size(model.BytesPerExpert)} an expert, {Size(model.ExpertBytesPerLayer)} a layer"),
-            ("read per token", $"{Size(model.DenseBytesPerToken)} by the coordinator, {Size(model.ExpertBytesPerToken)} by the workers"),
+            ("files", ByteSize.Format(model.FileBytes)),
+            ("coordinator", $"{ByteSize.Format(model.DenseBytes)}{(model.HoldsDense ? "" : ", not held here")}"),
+            ("experts", $"{ByteSize.Format(model.ExpertBytes)}: {ByteSize.Format(model.BytesPerExpert)} an expert, {ByteSize.Format(model.ExpertBytesPerLayer)} a layer"),
+            ("read per token", $"{ByteSize.Format(model.DenseBytesPerToken)} by the coordinator, {ByteSize.Format(model.ExpertBytesPerToken)} by the workers"),
             ("held", Held(model)),
         };
         foreach (var layer in model.HeldExperts.GroupBy(expert => expert.Layer).Take(MaxLayersShown))
@@ -42,16 +42,13 @@ public static class StoreInspectionTable
         : model.HeldBlocks == 0 ? "no expert"
         : $"{model.HeldBlocks} of {model.TotalBlocks} expert blocks";
 
-    private static string Count(long count) => Scale(count, "", [" thousand", " million", " billion"]);
-
-    private static string Size(long bytes) => Scale(bytes, " bytes", [" kB", " MB", " GB"]);
-
-    private static string Scale(long number, string unit, ReadOnlySpan<string> units)
+    private static string Count(long count)
     {
+        string[] units = ["", " thousand", " million", " billion"];
         var power = 0;
-        var value = (double)number;
-        while (value >= 1000 && power < units.Length)
+        var value = (double)count;
+        while (value >= 1000 && power < units.Length - 1)
             (value, power) = (value / 1000, power + 1);
-        return power == 0 ? $"{number}{unit}" : value.ToString("0.0", CultureInfo.InvariantCulture) + units[power - 1];
+        return power == 0 ? $"{count}" : value.ToString("0.0", CultureInfo.InvariantCulture) + units[power];
     }
 }

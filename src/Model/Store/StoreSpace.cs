@@ -15,6 +15,6 @@ internal static class StoreSpace
         var present = staging.Exists ? staging.EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length) : 0;
         var available = new DriveInfo(folder.FullName).AvailableFreeSpace + present;
         if (available < bytes)
-            throw new ResourceException($"{target} needs {bytes} bytes of disk, {available} are available there");
+            throw new ResourceException($"{target} needs {ByteSize.FormatExactly(bytes)} of disk, {ByteSize.FormatExactly(available)} are available there");
     }
 }

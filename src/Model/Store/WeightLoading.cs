@@ -12,17 +12,17 @@ public static class WeightLoading
 {
     /// <param name="tiles">What to load.</param>
     /// <param name="memory">How.</param>
-    /// <param name="check">Looks at each tile that is in memory, and throws where it is not sound; null: nobody does.</param>
+    /// <param name="check">Looks at each tile that is in memory, and throws where it is not sound, or as soon as it is cancelled; null: nobody does.</param>
     /// <param name="loaded">Told of the bytes of each tile, by several threads; null: nobody is.</param>
     /// <param name="cancel">Gives up.</param>
     /// <exception cref="ModelException">A file changed or cannot be read.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled between two tiles.</exception>
-    public static void LoadAll(IEnumerable<ExpertTile> tiles, WeightMemory memory, Action<ExpertTile>? check, Action<long>? loaded, CancellationToken cancel) =>
-        ForAll(tiles, tile =>
+    /// <exception cref="OperationCanceledException">Cancelled between two tiles, or two blocks of one.</exception>
+    public static void LoadAll(IEnumerable<ExpertTile> tiles, WeightMemory memory, Action<ExpertTile, CancellationToken>? check, Action<long>? loaded, CancellationToken cancel) =>
+        ForAll(tiles, (tile, stop) =>
         {
-            tile.Load(memory);
-            check?.Invoke(tile);
+            tile.Load(memory, stop);
+            check?.Invoke(tile, stop);
             loaded?.Invoke(tile.Bytes);
         }, cancel);
 
@@ -30,10 +30,10 @@ public static class WeightLoading
     /// <param name="tiles">Which.</param>
     /// <param name="check">Throws where one is not sound.</param>
     /// <param name="cancel">Gives up.</param>
-    /// <exception cref="OperationCanceledException">Cancelled between two tiles.</exception>
-    public static void CheckAll(IEnumerable<ExpertTile> tiles, Action<ExpertTile> check, CancellationToken cancel) => ForAll(tiles, check, cancel);
+    /// <exception cref="OperationCanceledException">Cancelled between two tiles, or two blocks of one.</exception>
+    public static void CheckAll(IEnumerable<ExpertTile> tiles, Action<ExpertTile, CancellationToken> check, CancellationToken cancel) => ForAll(tiles, check, cancel);
 
-    private static void ForAll(IEnumerable<ExpertTile> tiles, Action<ExpertTile> work, CancellationToken cancel)
+    private static void ForAll(IEnumerable<ExpertTile> tiles, Action<ExpertTile, CancellationToken> work, CancellationToken cancel)
     {
         var left = new ConcurrentQueue<ExpertTile>(tiles);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -56,7 +56,7 @@ public static class WeightLoading
                 failed.Token.ThrowIfCancellationRequested();
                 try
                 {
-                    work(tile);
+                    work(tile, failed.Token);
                 }
                 catch
                 {

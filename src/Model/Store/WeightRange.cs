@@ -9,7 +9,8 @@ namespace Grok1Cluster.Model.Store;
 /// </summary>
 internal sealed unsafe class WeightRange : IDisposable
 {
-    private const int ChunkBytes = 32 << 20;
+    /// <summary>Read at once. A slow disk takes its time for them, and who gives up waits for that.</summary>
+    private const int ChunkBytes = 8 << 20;
     private readonly MappedFile _file;
     private readonly string _path;
     private readonly long _offset;
@@ -52,12 +53,13 @@ internal sealed unsafe class WeightRange : IDisposable
     /// <summary>Reads everything once, so that the first token does not wait for the disk.</summary>
     /// <exception cref="ModelException">The file changed or cannot be read.</exception>
     /// <exception cref="ResourceException">The system does not allow so much locked memory.</exception>
-    public void Load(WeightMemory memory)
+    /// <exception cref="OperationCanceledException">Cancelled on the way; it may be loaded again.</exception>
+    public void Load(WeightMemory memory, CancellationToken cancel)
     {
         if (memory.Pages == WeightPages.Copied)
-            Copy();
+            Copy(cancel);
         else
-            _file.Touch(_offset, Length);
+            _file.Touch(_offset, Length, cancel);
         if (memory.Locked)
             Lock();
     }
@@ -76,7 +78,7 @@ internal sealed unsafe class WeightRange : IDisposable
         }
     }
 
-    private void Copy()
+    private void Copy(CancellationToken cancel)
     {
         var copy = new NativeBuffer<byte>(Length);
         try
@@ -84,6 +86,7 @@ internal sealed unsafe class WeightRange : IDisposable
             using var handle = File.OpenHandle(_path, options: FileOptions.SequentialScan);
             for (long done = 0; done < Length;)
             {
+                cancel.ThrowIfCancellationRequested();
                 var read = RandomAccess.Read(handle, copy.Slice(done, (int)Math.Min(ChunkBytes, Length - done)), _offset + done);
                 if (read == 0)
                     throw new ModelException($"{_path}: ended while it was read");

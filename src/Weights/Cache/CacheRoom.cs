@@ -20,6 +20,6 @@ internal static class CacheRoom
                 if (all > limit && DirectoryUse.TryRemove(other.Path))
                     all -= other.Bytes;
         if (all > limit)
-            throw new ResourceException($"{root} would grow to {all} bytes, its limit is {limit} (--cache-limit); other models that are in use take {all - wanted}");
+            throw new ResourceException($"{root} would grow to {ByteSize.FormatExactly(all)}, its limit is {ByteSize.FormatExactly(limit)} (--cache-limit); other models that are in use take {ByteSize.FormatExactly(all - wanted)}");
     }
 }

@@ -96,7 +96,7 @@ public sealed class WeightCache : IDisposable
             CacheRoom.Make(_options.Root, Directory, present + bytes, limit);
         var available = _options.AvailableBytes(Directory);
         if (available < bytes)
-            throw new ResourceException($"{Directory} needs {bytes} more bytes of disk, {available} are available there");
+            throw new ResourceException($"{Directory} needs {ByteSize.FormatExactly(bytes)} more of disk, {ByteSize.FormatExactly(available)} are available there");
     }
 
     /// <summary>Writes blocks, which count after the next <see cref="Sync"/>; now and then that is done here.</summary>

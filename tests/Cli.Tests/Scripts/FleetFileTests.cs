@@ -38,6 +38,17 @@ public class FleetFileTests
 
     [Theory]
     [MemberData(nameof(Units))]
+    public async Task A_unit_starts_what_failed_again_however_often_but_not_what_was_drained_or_has_wrong_settings(string unit)
+    {
+        var lines = await File.ReadAllLinesAsync(Path.Combine(Infra, "systemd", unit));
+        // Five quick ends within ten seconds, systemd's default, would be for good.
+        Assert.Contains("StartLimitIntervalSec=0", lines);
+        Assert.Contains("Restart=on-failure", lines);
+        Assert.Contains("RestartPreventExitStatus=2", lines);
+    }
+
+    [Theory]
+    [MemberData(nameof(Units))]
     public async Task The_settings_that_a_unit_shows_are_settings_of_its_verb(string unit)
     {
         var lines = await File.ReadAllLinesAsync(Path.Combine(Infra, "systemd", unit));

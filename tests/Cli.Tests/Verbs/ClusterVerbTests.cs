@@ -22,6 +22,7 @@ public sealed class ClusterVerbTests
     [InlineData("404 Not Found", "<html>nothing here</html>", 5, "is no coordinator of grok1")]
     [InlineData("200 OK", "null", 5, "is no coordinator of grok1")]
     [InlineData("403 Forbidden", """{"error":{"message":"this server answers to loopback names only"}}""", 6, "this server answers to loopback names only")]
+    [InlineData("503 Service Unavailable", """{"error":{"message":"1 of 2 workers are there; waiting for more"}}""", 1, "the cluster is not ready: 1 of 2 workers are there; waiting for more")]
     [InlineData("401 Unauthorized", "", 6, "asks for a key; give it with --api-key")]
     public async Task What_a_server_answers_that_gives_no_status_is_told_in_one_line(string status, string body, int code, string message)
     {

@@ -50,6 +50,6 @@ public sealed class SynthVerbTests : IDisposable
     {
         var result = await Grok1Process.RunAsync("synth", _workspace.Store, "--layers", "1024", "--feed-forward-dim", "262144", "--weights", "f32");
         Assert.Equal((4, ""), (result.ExitCode, result.Output));
-        Assert.Matches(@"needs \d+ bytes of disk, \d+ are available", result.Error);
+        Assert.Matches(@"needs \S+ [KMGT]iB \(\d+ bytes\) of disk, \S+ [KMGT]iB \(\d+ bytes\) are available", result.Error);
     }
 }

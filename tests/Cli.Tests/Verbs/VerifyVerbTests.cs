@@ -69,7 +69,7 @@ public sealed class VerifyVerbTests : IAsyncLifetime
 
     [Fact]
     public async Task A_source_is_not_a_store() =>
-        Workspace.AssertRefused(await Grok1Process.RunAsync("verify", _workspace.Source), "is not a model store");
+        Workspace.AssertRefused(await Grok1Process.RunAsync("verify", _workspace.Source), "is not a model store (it has no manifest.json); grok1 import makes one of a source checkpoint");
 
     private Task<Grok1Result> VerifyAsync() => Grok1Process.RunAsync("verify", _workspace.Store);
 }

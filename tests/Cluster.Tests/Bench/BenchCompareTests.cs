@@ -46,6 +46,11 @@ public sealed class BenchCompareTests : IDisposable
         var row = Assert.Single(JsonDocument.Parse(result.Output).RootElement.GetProperty("results").EnumerateArray());
         Assert.Equal(0.75, row.GetProperty("decode").GetProperty("ratio").GetDouble());
         Assert.Equal(1, row.GetProperty("prefill").GetProperty("ratio").GetDouble());
+
+        var table = await Grok1Process.RunAsync("bench", "compare", a, b);
+        Assert.Matches(@"(?m)prefill │ +200\.0 │ +200\.0 │ +1\.00 │", table.Output);
+        Assert.Matches(@"(?m)decode │ +20\.0 │ +15\.0 │ +0\.75 │", table.Output);
+        Assert.All(table.Output.Split('\n'), line => Assert.InRange(line.Length, 0, 80));
     }
 
     [Theory]

@@ -2,13 +2,12 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using System.Text.RegularExpressions;
 using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cluster.Tests.Processes;
 
 /// <summary>However a cluster ends, it says why and leaves no process behind.</summary>
-public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
+public class EndingTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     [Fact]
     public async Task Ctrl_c_ends_a_run_with_130_and_no_worker_is_left()
@@ -32,7 +31,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         var back = await run.WaitForErrorLineAsync(line => line.StartsWith("worker worker-1 (process ") && line.EndsWith(" is back"));
         run.Signal(PosixSignal.SIGINT);
         Assert.Equal(130, (await run.WaitForExitAsync()).ExitCode);
-        await AllGoneAsync([.. workers, int.Parse(ProcessId().Match(back).Groups[1].Value)]);
+        await AllGoneAsync([.. workers, .. ProcessIds.In(back)]);
     }
 
     [Fact]
@@ -87,14 +86,29 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         }
     }
 
-    [Fact]
-    public async Task A_busy_port_ends_a_worker_with_5()
+    [Theory]
+    [InlineData("", "worker", "--listen", "127.0.0.1:PORT")]
+    [InlineData(" (--http-host, --http-port)", "worker", "--listen", "127.0.0.1:0", "--http-port", "PORT")]
+    [InlineData(" (--host, --port)", "serve", "--port", "PORT")]
+    [InlineData(" (--host, --admin-port)", "serve", "--port", "0", "--admin-port", "PORT")]
+    public async Task A_busy_port_ends_a_process_with_5_and_the_address_and_what_to_do(string flags, params string[] arguments)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        var result = await Grok1Process.RunAsync("worker", "--model", models.Golden("tiny-b"), "--listen", $"127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}");
-        Assert.Equal(5, result.ExitCode);
-        Assert.Single(Lines(result.Error));
+        var port = $"{((IPEndPoint)listener.LocalEndpoint).Port}";
+        var result = await Grok1Process.RunAsync([.. arguments.Select(argument => argument.Replace("PORT", port)), "--model", models.Golden("tiny-b")]);
+        Assert.Equal((5, $"grok1: cannot listen on 127.0.0.1:{port}: it is in use; end what listens there, or take another{flags}"), (result.ExitCode, Assert.Single(Lines(result.Error))));
+    }
+
+    [Theory]
+    // Of the network that RFC 5737 keeps for documents: no machine has such an address.
+    [InlineData("cannot listen on 192.0.2.1:0: this machine has no such address; take one of its own", "--listen", "192.0.2.1:0", "--insecure")]
+    [InlineData("cannot listen on 192.0.2.1:0: this machine has no such address; take one of its own (--http-host, --http-port)", "--listen", "127.0.0.1:0", "--http-port", "0", "--http-host", "192.0.2.1")]
+    [InlineData("cannot listen on unix:/no/such/socket: its directory does not exist; make it, or take another", "--listen", "unix:/no/such/socket")]
+    public async Task An_address_that_cannot_be_ends_a_worker_with_5_and_what_to_do(string message, params string[] arguments)
+    {
+        var result = await Grok1Process.RunAsync(["worker", .. arguments, "--model", models.Golden("tiny-b")]);
+        Assert.Equal((5, $"grok1: {message}"), (result.ExitCode, Lines(result.Error)[^1]));
     }
 
     [Theory]
@@ -104,7 +118,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     {
         var result = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "1", "--memory-limit", "100000", "--workers", workers);
         Assert.Equal(4, result.ExitCode);
-        Assert.Matches(@"needs \d+ bytes of memory, 100000 are available", Assert.Single(Lines(result.Error)));
+        Assert.Matches(@"needs [\d.]+ MiB \(\d+ bytes\) of memory, 97\.7 KiB \(100000 bytes\) are available", Assert.Single(Lines(result.Error)));
     }
 
     [Fact]
@@ -114,7 +128,7 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         start.Environment["GROK1__WORKER__MEMORY_LIMIT"] = "1000";
         var result = await Grok1Process.RunAsync(start);
         Assert.Equal(4, result.ExitCode);
-        Assert.Matches("worker worker-[0-2] needs [0-9]+ bytes of memory, 1000 are available", result.Error);
+        Assert.Matches("worker worker-[0-2] needs [0-9.]+ KiB .[0-9]+ bytes. of memory, 1000 bytes are available", result.Error);
         Assert.DoesNotContain(Process.GetProcessesByName("grok1"), process => CommandLineOf(process).Contains(models.Golden("tiny-b")));
     }
 
@@ -145,11 +159,8 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
         "run", "--model", models.Endless(), "--tokens", "5", "--max-tokens", "199000", "--ignore-eos", "--workers", "3");
 
     /// <summary>The processes that the run says it started.</summary>
-    private static async Task<int[]> WorkersAsync(Grok1Process run)
-    {
-        var line = await run.WaitForErrorLineAsync(line => line.Contains(" ready: worker"));
-        return [.. ProcessId().Matches(line).Select(match => int.Parse(match.Groups[1].Value))];
-    }
+    private static async Task<int[]> WorkersAsync(Grok1Process run) =>
+        ProcessIds.In(await run.WaitForErrorLineAsync(line => line.Contains(" ready: worker")));
 
     private static async Task AllGoneAsync(int[] workers)
     {
@@ -180,7 +191,4 @@ public partial class EndingTests(ModelFixture models) : IClassFixture<ModelFixtu
     }
 
     private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-
-    [GeneratedRegex(@"\(process (\d+)\)")]
-    private static partial Regex ProcessId();
 }

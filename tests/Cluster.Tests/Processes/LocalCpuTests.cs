@@ -1,10 +1,9 @@
-using System.Text.RegularExpressions;
 using Grok1Cluster.Kernels.Threading;
 using Grok1Cluster.TestKit;
 
 namespace Grok1Cluster.Cluster.Tests.Processes;
 
-public partial class LocalCpuTests(ModelFixture models) : IClassFixture<ModelFixture>
+public class LocalCpuTests(ModelFixture models) : IClassFixture<ModelFixture>
 {
     [CpusFact]
     public async Task As_many_workers_as_cpus_run_on_one_each()
@@ -13,16 +12,13 @@ public partial class LocalCpuTests(ModelFixture models) : IClassFixture<ModelFix
         using var run = Grok1Process.Start(
             "run", "--model", models.Endless(), "--tokens", "5", "--max-tokens", "199000", "--ignore-eos", "--workers", cpus.Count.ToString());
         var line = await run.WaitForErrorLineAsync(line => line.Contains(" ready: worker"));
-        var used = ProcessId().Matches(line).SelectMany(match => AllowedOf(match.Groups[1].Value).Distinct());
+        var used = ProcessIds.In(line).SelectMany(process => AllowedOf(process).Distinct());
         Assert.Equal(cpus.Select(cpu => cpu.ToString()), used);
     }
 
     /// <summary>Where each thread of a process may run.</summary>
-    private static IEnumerable<string> AllowedOf(string process) => Directory.EnumerateDirectories($"/proc/{process}/task")
+    private static IEnumerable<string> AllowedOf(int process) => Directory.EnumerateDirectories($"/proc/{process}/task")
         .Select(task => File.ReadLines($"{task}/status").First(line => line.StartsWith("Cpus_allowed_list:", StringComparison.Ordinal)).Split('\t')[1]);
-
-    [GeneratedRegex(@"\(process (\d+)\)")]
-    private static partial Regex ProcessId();
 
     private sealed class CpusFactAttribute : FactAttribute
     {

@@ -95,6 +95,11 @@ public sealed class CertsTests : IDisposable
         Assert.Contains("the token is not good", second.Error);
         service.Signal(System.Runtime.InteropServices.PosixSignal.SIGTERM);
         Assert.Equal(0, (await service.WaitForExitAsync()).ExitCode);
+
+        var nobody = await Grok1Process.RunAsync("certs", "join", address, "--token", token, "--out", _authority.Free());
+        Assert.Equal(5, nobody.ExitCode);
+        Assert.Contains($"nobody gives certificates at {address}", nobody.Error);
+        Assert.EndsWith("start grok1 certs serve there, or correct the address\n", nobody.Error);
     }
 
     [Fact]

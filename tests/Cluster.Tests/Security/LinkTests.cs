@@ -22,7 +22,9 @@ public sealed class LinkTests(ModelFixture models) : IClassFixture<ModelFixture>
         var alone = await Grok1Process.RunAsync([.. run, "--workers", "0"]);
         var secure = await Grok1Process.RunAsync([.. run, "--worker-address", address, "--tls", _authority.Coordinator]);
         Assert.Equal((0, alone.Output), (secure.ExitCode, secure.Output));
-        Assert.Equal(5, (await Grok1Process.RunAsync([.. run, "--worker-address", address])).ExitCode);
+        var clear = await Grok1Process.RunAsync([.. run, "--worker-address", address]);
+        Assert.Equal(5, clear.ExitCode);
+        Assert.Contains("one that was started with --tls wants it here too", clear.Error);
         var start = new ProcessStartInfo(Grok1Process.ExecutablePath, [.. run, "--worker-address", address, "--json"]);
         start.Environment["GROK1__SECURITY__TLS"] = _authority.Foreign();
         Assert.Equal(5, (await Grok1Process.RunAsync(start)).ExitCode);

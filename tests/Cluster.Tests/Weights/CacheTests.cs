@@ -78,7 +78,7 @@ public sealed class CacheTests(ModelFixture models) : IClassFixture<ModelFixture
         Assert.Equal([false, true, true], new[] { oldest, newer, used }.Select(Directory.Exists));
         Add(cache, Block(0));
         var error = Assert.Throws<ResourceException>(() => cache.Reserve(2 * bytes));
-        Assert.Contains($"would grow to {4 * bytes} bytes, its limit is {3 * bytes}", error.Message);
+        Assert.Contains($"would grow to {ByteSize.FormatExactly(4 * bytes)}, its limit is {ByteSize.FormatExactly(3 * bytes)}", error.Message);
         Assert.True(Directory.Exists(used));
         Assert.NotNull(cache.Find(new BlockId(0, 0, 0)));
 

@@ -165,7 +165,7 @@ public sealed class FetchTests(ModelFixture models) : IClassFixture<ModelFixture
         await using var source = await TestSource.StartAsync((_, _, _, _) => Task.CompletedTask);
         using var cache = new WeightCache(_store, new WeightCacheOptions { Root = _root, AvailableBytes = _ => Bytes(All) - 1 });
         var error = await Assert.ThrowsAsync<ResourceException>(() => FetchAsync(cache, All, [source.Address]));
-        Assert.Contains($"needs {Bytes(All)} more bytes of disk, {Bytes(All) - 1} are available", error.Message);
+        Assert.Contains($"needs {ByteSize.FormatExactly(Bytes(All))} more of disk, {ByteSize.FormatExactly(Bytes(All) - 1)} are available", error.Message);
         Assert.Equal(0, source.Asked);
     }
 

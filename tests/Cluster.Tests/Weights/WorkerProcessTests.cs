@@ -72,11 +72,11 @@ public sealed class WorkerProcessTests(ModelFixture models, WideModel wide) : IC
     }
 
     [Fact]
-    public async Task A_cluster_of_more_workers_than_its_plan_names_starts_and_says_how_many_hold_nothing()
+    public async Task A_cluster_of_more_workers_than_its_plan_file_names_starts_and_says_who_holds_nothing()
     {
         var run = await Grok1Process.RunAsync("run", "--model", models.Golden("tiny-a"), "--tokens", "5", "--max-tokens", "1", "--workers", "2", "--plan", SavePlan("tiny-a", WorkerIds.Numbered(1)));
         Assert.Equal(0, run.ExitCode);
-        Assert.Contains("1 of 2 workers hold nothing", run.Error);
+        Assert.Contains("1 of 2 workers hold nothing: the plan file gives nothing to worker-1\n", run.Error);
     }
 
     [Fact]

@@ -117,7 +117,7 @@ public unsafe class CpuExpertFeedForwardTests
         using var feedForward = new CpuExpertFeedForward(pool, fixture.Store.ExpertLayout, ActivationFormat.Int8Blocks);
         using var x = fixture.Rows(fixture.RandomRows(2, 9), ActivationFormat.Int8Blocks);
         using var copied = fixture.Store.OpenTile(new ExpertSlice(0, 3, 32, 160));
-        copied.Load(new WeightMemory(WeightPages.Copied));
+        copied.Load(new WeightMemory(WeightPages.Copied), CancellationToken.None);
         var expected = Run(feedForward, fixture, [new(fixture.Tile(3, 32, 160), 0, 2)], x, [0, 1], [0.5f, 0.25f]);
         SameBits(expected, Run(feedForward, fixture, [new(copied, 0, 2)], x, [0, 1], [0.5f, 0.25f]), "copied");
     }

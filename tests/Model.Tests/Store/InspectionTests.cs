@@ -34,6 +34,16 @@ public sealed class InspectionTests : IDisposable
     }
 
     [Fact]
+    public void Sizes_are_told_for_people_in_the_units_of_everything_else()
+    {
+        var found = StoreInspection.Of(_stores.Import("tiny-b", "s"));
+        var rows = StoreInspectionTable.Rows(found).ToDictionary(row => row.Label, row => row.Value);
+        Assert.Equal(ByteSize.Format(found.FileBytes), rows["files"]);
+        Assert.Equal($"{ByteSize.Format(found.ExpertBytes)}: {ByteSize.Format(found.BytesPerExpert)} an expert, {ByteSize.Format(found.ExpertBytesPerLayer)} a layer", rows["experts"]);
+        Assert.EndsWith(" KiB", rows["files"]);
+    }
+
+    [Fact]
     public void A_share_says_what_it_holds()
     {
         var path = _stores.Import("tiny-a", "s", new StoreBuildOptions { Slices = [new(0, 1, 32, 96), new(0, 1, 160, 176), new(7, 3, 0, 176)] });

@@ -45,7 +45,7 @@ public sealed class ShareTests : IDisposable
         {
             Assert.Equal((2, 3), (tile.FirstBlock, tile.EndBlock));
             Assert.Equal(share.ExpertLayout.Blocks[2].Bytes, tile.Bytes);
-            tile.Load(new WeightMemory());
+            tile.Load(new WeightMemory(), CancellationToken.None);
         }
         Assert.False(share.Holds(new ExpertSlice(0, 1, 64, 128)));
         Assert.False(share.Holds(new ExpertSlice(0, 2, 32, 96)));
@@ -61,8 +61,8 @@ public sealed class ShareTests : IDisposable
         using var store = ModelStore.Open(_stores.Import("tiny-a", "copied"));
         using var mapped = store.OpenDense();
         using var copied = store.OpenDense();
-        mapped.Load(new WeightMemory(WeightPages.Mapped));
-        copied.Load(new WeightMemory(WeightPages.Copied));
+        mapped.Load(new WeightMemory(WeightPages.Mapped), CancellationToken.None);
+        copied.Load(new WeightMemory(WeightPages.Copied), CancellationToken.None);
         Assert.Equal(mapped.EmbeddingRow(7), copied.EmbeddingRow(7));
         Assert.Equal(mapped.Plain(TensorRole.Router, 11), copied.Plain(TensorRole.Router, 11));
     }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Grok1Cluster.Cli.Errors;
 using Grok1Cluster.Cli.Output;
 using Grok1Cluster.Cli.Settings;
+using Grok1Cluster.Cluster.Plans;
 using Spectre.Console;
 
 namespace Grok1Cluster.Cli.Verbs.Cluster;
@@ -111,7 +112,14 @@ internal static class ClusterVerb
     {
         try
         {
-            return File.ReadAllText(file.FullName);
+            var plan = File.ReadAllText(file.FullName);
+            // The coordinator looks at the rest, which knows the model but not the file's name.
+            using var _ = JsonDocument.Parse(plan);
+            return plan;
+        }
+        catch (JsonException e)
+        {
+            throw new PlanException($"plan file {file} is not JSON", e.Message, e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

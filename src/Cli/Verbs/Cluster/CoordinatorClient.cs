@@ -131,6 +131,7 @@ internal sealed class CoordinatorClient : IDisposable
                 HttpStatusCode.Forbidden => new AuthenticationException(message),
                 HttpStatusCode.BadRequest when error.GetProperty("code").GetString() == "invalid_plan" => new PlanException(message),
                 HttpStatusCode.BadRequest => new UsageException(message),
+                HttpStatusCode.ServiceUnavailable => new ClusterChangeException($"the cluster is not ready: {message}"),
                 _ => new ClusterChangeException(message),
             };
         }

@@ -53,7 +53,15 @@ public static class EnrolmentClient
             EnabledSslProtocols = SslProtocols.Tls13,
             AllowTlsResume = false,
         });
-        var response = await channel.UnaryAsync(EnrolmentMethods.GetAuthority, new GetAuthorityRequest(), GrpcCallOptions.After(Patience), cancel);
+        GetAuthorityResponse response;
+        try
+        {
+            response = await channel.UnaryAsync(EnrolmentMethods.GetAuthority, new GetAuthorityRequest(), GrpcCallOptions.After(Patience), cancel);
+        }
+        catch (RpcException e) when (e.Code is GrpcStatusCode.Unavailable or GrpcStatusCode.DeadlineExceeded)
+        {
+            throw new RpcException(e.Code, $"nobody gives certificates at {address} ({e.Status.Message}); start grok1 certs serve there, or correct the address");
+        }
         if (!token.IsFor(response.Certificate.Span))
             throw new AuthenticationException($"{address} has another CA than the token was made with: either the token is of another cluster, or somebody stands in between");
         return X509CertificateLoader.LoadCertificate(response.Certificate.Span);

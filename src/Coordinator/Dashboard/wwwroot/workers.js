@@ -1,6 +1,6 @@
 // Every worker: is it there, what does it hold, how busy is it, does it hold the others up.
 
-import { bar, bytes, el, number } from './dom.js';
+import { bar, bytes, el, number, time } from './dom.js';
 
 const columns = [
   ['Worker', ''], ['State', ''], ['Tiles', 'Pieces of experts that it holds'], ['Weights', 'Bytes of those'], ['Memory', 'Resident memory of its process'],
@@ -26,8 +26,8 @@ function row(worker, worst) {
     el('td', { 'data-tip': `${worker.address}\nprocess ${worker.pid}\nkernels ${worker.kernel_id}\nversion ${worker.version}` }, el('strong', {}, worker.id), ' ', el('span', { class: 'muted' }, worker.address)),
     el('td', {}, el('span', { class: `badge ${worker.state === 'ready' ? 'good' : worker.state === 'lost' ? 'bad' : 'warn'}` }, worker.state)),
     cell(number(worker.tiles)), cell(bytes(worker.bytes)), cell(bytes(worker.memory_bytes)),
-    cell(worker.round_trip_us === null ? '–' : `${number(worker.round_trip_us)} µs`), cell(number(worker.calls_per_second)),
-    cell(worker.call_ms === null ? '–' : `${number(worker.call_ms, 2)} ms`), cell(number(worker.rows_per_second)),
+    cell(worker.round_trip_us === null ? '–' : time(worker.round_trip_us / 1e6)), cell(number(worker.calls_per_second)),
+    cell(worker.call_ms === null ? '–' : time(worker.call_ms / 1e3)), cell(number(worker.rows_per_second)),
     cell(`${bytes(worker.sent_bytes_per_second)} out, ${bytes(worker.received_bytes_per_second)} in`),
     el('td', { class: 'num' }, `${number(100 * worker.busy_ratio)} %`, bar(worker.busy_ratio, 'busy')),
     el('td', { class: `num ${straggles ? 'bad' : ''}` }, `${straggles ? '◀ ' : ''}${number(100 * worker.straggler_ratio, 1)} %`, bar(worker.straggler_ratio, 'straggler')));

@@ -13,7 +13,7 @@ internal sealed class OperationStream(HttpContext context)
     /// <summary>A client that is slower than the change misses steps, not the end.</summary>
     private readonly Channel<OperationProgress> _steps = Channel.CreateBounded<OperationProgress>(new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.DropOldest });
 
-    /// <summary>Returns when the change is made. A fault before the first step answers with 409, a later one with a last line.</summary>
+    /// <summary>Returns when the change is made. A fault before the first step answers with 409 (400 where what was asked for does not exist), a later one with a last line.</summary>
     public async Task RunAsync(Func<Action<OperationProgress>, Task> operation)
     {
         var running = CompleteAsync(operation);
@@ -58,7 +58,8 @@ internal sealed class OperationStream(HttpContext context)
         }
         catch (OperationException e)
         {
-            throw new ApiException(e.Message, null) { Status = StatusCodes.Status409Conflict, Code = "cluster_unchanged" };
+            throw e.Argument is { } argument ? new ApiException(e.Message, argument)
+                : new ApiException(e.Message, null) { Status = StatusCodes.Status409Conflict, Code = "cluster_unchanged" };
         }
     }
 

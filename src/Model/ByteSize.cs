@@ -1,9 +1,9 @@
 using System.Globalization;
 
-namespace Grok1Cluster.Cli.Settings;
+namespace Grok1Cluster.Model;
 
 /// <summary>Byte counts as people write them: <c>1048576</c>, <c>512MiB</c>, <c>1.5GB</c>.</summary>
-internal static class ByteSize
+public static class ByteSize
 {
     /// <summary>Longest suffix first, so that B is not taken for the end of GiB.</summary>
     private static readonly (string Suffix, long Factor)[] Units =
@@ -25,6 +25,9 @@ internal static class ByteSize
         bytes = (long)(value * factor);
         return bytes > 0;
     }
+
+    /// <summary>For figures that are compared, where a tenth of a unit may hide the difference: <c>38.9 GiB (41794560000 bytes)</c>.</summary>
+    public static string FormatExactly(long bytes) => bytes < 1024 ? $"{bytes} bytes" : $"{Format(bytes)} ({bytes} bytes)";
 
     /// <summary>With the largest unit of 1024 that leaves at least 1: <c>15.3 GiB</c>.</summary>
     public static string Format(long bytes)

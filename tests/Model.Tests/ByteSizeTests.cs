@@ -1,9 +1,12 @@
-using Grok1Cluster.Cli.Settings;
-
-namespace Grok1Cluster.Cli.Tests;
+namespace Grok1Cluster.Model.Tests;
 
 public sealed class ByteSizeTests
 {
+    [Theory]
+    [InlineData(1000, "1000 bytes")]
+    [InlineData(41_794_560_000, "38.9 GiB (41794560000 bytes)")]
+    public void Figures_that_are_compared_are_exact(long bytes, string text) => Assert.Equal(text, ByteSize.FormatExactly(bytes));
+
     [Theory]
     [InlineData("1", 1)]
     [InlineData("500000000", 500_000_000)]
