@@ -99,6 +99,10 @@ internal sealed class Vnni512TileWriter
         var block = _code.Here;
         WriteStart();
         var step = _code.Here;
+        var U = int.Parse(Environment.GetEnvironmentVariable("GU") ?? "1");
+        if (_rows < 4 || _pairs || _int4) U = 1;
+        for (var u = 0; u < U; u++)
+        {
         if (_pairs)
             for (var vector = 0; vector < _vectors; vector++)
                 WritePairPrefetch(vector);
@@ -109,6 +113,7 @@ internal sealed class Vnni512TileWriter
         else
             WriteInt8Step();
         _code.Add(Weights, StepBytes);
+        }
         _code.Cmp(K, BlockEnd);
         _code.Jl(step);
         if (!_pairs)
