@@ -32,7 +32,9 @@ internal static unsafe class OutlierProduct
             var shift = k % ReductionAxis.Interleave * 8;
             for (var panel = 0; panel < panels; panel++)
             {
-                var (columns, columnScales, target) = ((int*)(weights + panel * w.PanelBytes), scales + (long)panel * w.PanelScales, y + panel * panelStride);
+                var columns = (int*)(weights + panel * w.PanelBytes);
+                var columnScales = scales + (long)panel * w.PanelScales;
+                var target = y + panel * panelStride;
                 if (Avx512F.IsSupported)
                     AddPanel512(columns, shift, outlier.Value, columnScales, target);
                 else
