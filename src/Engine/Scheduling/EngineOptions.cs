@@ -11,10 +11,10 @@ public sealed record EngineOptions
 
     /// <summary>
     /// Time that a step should take at most while none decodes. Nobody waits for a token then but who comes, and a step reads all experts
-    /// however few its rows are, so longer steps read them less often. Default 1000 ms.
+    /// however few its rows are, so longer steps read them less often. Default 1500 ms.
     /// </summary>
     [Range(1, 60_000)]
-    public int PrefillStepMilliseconds { get; init; } = 1000;
+    public int PrefillStepMilliseconds { get; init; } = 1500;
 
     /// <summary>Most rows of a step. Default 1024.</summary>
     [Range(1, 65_536)]

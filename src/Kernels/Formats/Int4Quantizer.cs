@@ -61,7 +61,7 @@ public static unsafe class Int4Quantizer
         var unit = Vector256<float>.One / best;
         for (var k = 0; k < rows; k++)
         {
-            var rounded = Vector256.ConvertToInt32(Round(Vector256.Load(source + k * PanelLayout.Columns) * unit));
+            var rounded = Vector256.ConvertToInt32Native(Round(Vector256.Load(source + k * PanelLayout.Columns) * unit));
             for (var lane = 0; lane < Lanes; lane++)
                 values[k * PanelLayout.Columns + lane] = (sbyte)rounded[lane];
         }
@@ -85,7 +85,7 @@ public static unsafe class Int4Quantizer
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Round(Vector256<float> x) =>
-        Vector256.Max(Vector256.Create(-8f), Vector256.Min(Vector256.Create(7f), Vector256.Round(x, MidpointRounding.ToEven)));
+        Vector256.Max(Vector256.Create(-8f), Vector256.Min(Vector256.Create(7f), Vector256.Round(x)));
 
     /// <summary>The nearest bfloat16, ties to even, of finite numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.Numerics;
 
@@ -29,16 +30,45 @@ internal static unsafe class OutlierProduct
             var k = outlier.Position - firstPosition;
             var weights = w.Weights + k / ReductionAxis.Interleave * (long)(PanelLayout.Columns * ReductionAxis.Interleave);
             var shift = k % ReductionAxis.Interleave * 8;
-            var value = Vector256.Create(outlier.Value);
             for (var panel = 0; panel < panels; panel++)
-                for (var column = 0; column < PanelLayout.Columns; column += Vector256<float>.Count)
-                {
-                    var four = Vector256.Load((int*)(weights + panel * w.PanelBytes) + column) >>> shift;
-                    var weight = Vector256.ConvertToSingle((four & Vector256.Create(0xFF)) - Vector256.Create(PanelLayout.Offset));
-                    var target = y + panel * panelStride + column;
-                    var scale = value * Bf16.Load8(scales + (long)panel * w.PanelScales + column);
-                    Vector256.FusedMultiplyAdd(weight, scale, Vector256.Load(target)).Store(target);
-                }
+            {
+                var columns = (int*)(weights + panel * w.PanelBytes);
+                var columnScales = scales + (long)panel * w.PanelScales;
+                var target = y + panel * panelStride;
+                if (Avx512F.IsSupported)
+                    AddPanel512(columns, shift, outlier.Value, columnScales, target);
+                else
+                    AddPanel256(columns, shift, outlier.Value, columnScales, target);
+            }
+        }
+    }
+
+    /// <summary>One outlier over a panel.</summary>
+    /// <param name="columns">[32] the four weights of each column that the outlier's is one of.</param>
+    /// <param name="shift">Bits below it.</param>
+    /// <param name="value">The outlier's value.</param>
+    /// <param name="scales">[32] bfloat16.</param>
+    /// <param name="y">[32].</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddPanel512(int* columns, int shift, float value, ushort* scales, float* y)
+    {
+        for (var column = 0; column < PanelLayout.Columns; column += Vector512<float>.Count)
+        {
+            var weight = Vector512.ConvertToSingle(((Vector512.Load(columns + column) >>> shift) & Vector512.Create(0xFF)) - Vector512.Create(PanelLayout.Offset));
+            var scale = Vector512.Create(value) * Bf16.Load16(scales + column);
+            Vector512.FusedMultiplyAdd(weight, scale, Vector512.Load(y + column)).Store(y + column);
+        }
+    }
+
+    /// <inheritdoc cref="AddPanel512"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddPanel256(int* columns, int shift, float value, ushort* scales, float* y)
+    {
+        for (var column = 0; column < PanelLayout.Columns; column += Vector256<float>.Count)
+        {
+            var weight = Vector256.ConvertToSingle(((Vector256.Load(columns + column) >>> shift) & Vector256.Create(0xFF)) - Vector256.Create(PanelLayout.Offset));
+            var scale = Vector256.Create(value) * Bf16.Load8(scales + column);
+            Vector256.FusedMultiplyAdd(weight, scale, Vector256.Load(y + column)).Store(y + column);
         }
     }
 

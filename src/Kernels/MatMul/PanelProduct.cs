@@ -76,6 +76,28 @@ public static unsafe class PanelProduct
     }
 
     /// <summary>
+    /// As <see cref="AccumulateStrip"/> for one run after the other, whose blocks follow each other on the axis while their weights may be anywhere.
+    /// Sums are added up in the runs' order: the bits are those of a call for each.
+    /// </summary>
+    /// <param name="format">Of the weights.</param>
+    /// <param name="runs">The first panel over each run.</param>
+    /// <param name="panels">Panels.</param>
+    /// <param name="x">The activations.</param>
+    /// <param name="rows">[count] rows of <paramref name="x"/>.</param>
+    /// <param name="count">Rows.</param>
+    /// <param name="y">Row i of panel p at <c>y + p * panelStride + i * stride</c>, 32 float32.</param>
+    /// <param name="stride">Elements between rows.</param>
+    /// <param name="panelStride">Elements between panels.</param>
+    /// <exception cref="ArgumentException">Quantised activations meet float weights.</exception>
+    public static void AccumulateRuns(WeightFormat format, ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    {
+        if (format == WeightFormat.Int8 && x.Format == ActivationFormat.Int8Blocks && Int8BlockProduct.TryAccumulateRuns(runs, panels, x, rows, count, y, stride, panelStride))
+            return;
+        foreach (ref readonly var run in runs)
+            AccumulateStrip(format, run, panels, x, rows, count, y, stride, panelStride);
+    }
+
+    /// <summary>
     /// Adds what outliers of rows contribute, once after every run of blocks of a sum: so it does not matter how the runs were cut.
     /// Costs a look at each row where there are none. Parameters as in <see cref="AccumulateStrip"/>.
     /// </summary>

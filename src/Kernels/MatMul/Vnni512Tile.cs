@@ -15,10 +15,10 @@ internal unsafe struct Vnni512Tile
     /// <summary>The panel's weights at the first block of the run.</summary>
     public byte* Weights;
 
-    /// <summary>Weights that another tile or run will want, of which every step brings some lines to L1. The kernel moves it on.</summary>
-    public byte* Ahead;
+    /// <summary>From a block's weights to those that another tile or run will want, of which every step brings some lines to L1.</summary>
+    public long AheadBytes;
 
-    /// <summary>Bytes that <see cref="Ahead"/> moves in a step.</summary>
+    /// <summary>Bytes that this moves on in a step, within a block.</summary>
     public long AheadStep;
 
     /// <summary>The blocks from the first of the run; int8 only.</summary>
@@ -76,5 +76,8 @@ internal unsafe struct Vnni512Tile
 
         /// <summary>bfloat16 scales of 32 columns.</summary>
         public ushort* Scales;
+
+        /// <summary>Bytes from the end of its weights to those of the next block.</summary>
+        public long Skip;
     }
 }

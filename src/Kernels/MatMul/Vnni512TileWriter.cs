@@ -111,8 +111,6 @@ internal sealed class Vnni512TileWriter
         _code.Add(Weights, StepBytes);
         _code.Cmp(K, BlockEnd);
         _code.Jl(step);
-        if (!_pairs)
-            _code.Mov(Field(nameof(Vnni512Tile.Ahead)), Ahead);
         WriteFinish();
         _code.Add(BlockIndex, 1);
         _code.Cmp(BlockIndex, Field(nameof(Vnni512Tile.EndBlock)));
@@ -138,7 +136,10 @@ internal sealed class Vnni512TileWriter
             _code.Mov(BlockEnd, Address.At(Blocks));
         _code.Add(BlockEnd, K);
         if (!_pairs)
-            _code.Mov(Ahead, Field(nameof(Vnni512Tile.Ahead)));
+        {
+            _code.Mov(Ahead, Field(nameof(Vnni512Tile.AheadBytes)));
+            _code.Add(Ahead, Weights);
+        }
     }
 
     private void WritePrefetch()
@@ -210,7 +211,10 @@ internal sealed class Vnni512TileWriter
             _code.Add(Weights, PanelLayout.Columns * sizeof(ushort));
         }
         else
+        {
+            _code.Add(Weights, Address.At(Blocks, (int)Marshal.OffsetOf<Vnni512Tile.Block>(nameof(Vnni512Tile.Block.Skip))));
             _code.Add(Blocks, Marshal.SizeOf<Vnni512Tile.Block>());
+        }
         _code.Mov(YRow, Field(nameof(Vnni512Tile.Y)));
         for (var row = 0; row < _rows; row++)
         {

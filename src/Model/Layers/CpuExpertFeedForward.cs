@@ -21,6 +21,9 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     /// <summary>Panels of down that a part of many rows takes from each block: its results stay in L1.</summary>
     private const int DownPanelsOfManyRows = 16;
 
+    /// <summary>Blocks whose products of down are asked for at a time.</summary>
+    private const int DownRuns = 8;
+
     private readonly ComputePool _pool;
     private readonly ExpertLayout _layout;
     private readonly ActivationFormat _format;
@@ -157,16 +160,22 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     {
         var firstPanel = part * _panelsPerPart;
         var panels = Math.Min(_panelsPerPart, PanelLayout.PanelCount(_layout.Columns) - firstPanel);
+        var runs = stackalloc PanelOperands[DownRuns];
         for (var item = 0; item < _workCount; item++)
         {
             var (tile, first, count) = _work[item];
             var panelFloats = count * PanelLayout.Columns;
             var y = ThreadScratch.Floats((long)panels * panelFloats);
             new Span<float>(y, checked(panels * panelFloats)).Clear();
-            for (var block = tile.FirstBlock; block < tile.EndBlock; block++)
-                PanelProduct.AccumulateStrip(
-                    _layout.Format, tile.DownPanel(block, firstPanel), panels, _hidden[item], _identity.Pointer, count,
+            for (var block = tile.FirstBlock; block < tile.EndBlock;)
+            {
+                var known = 0;
+                while (known < DownRuns && block < tile.EndBlock)
+                    runs[known++] = tile.DownPanel(block++, firstPanel);
+                PanelProduct.AccumulateRuns(
+                    _layout.Format, new ReadOnlySpan<PanelOperands>(runs, known), panels, _hidden[item], _identity.Pointer, count,
                     y, PanelLayout.Columns, panelFloats);
+            }
             AddOutliers(tile, _hidden[item], count, firstPanel, panels, y, panelFloats);
             for (var panel = 0; panel < panels; panel++)
             {

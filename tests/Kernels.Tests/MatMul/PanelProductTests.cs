@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
 
@@ -80,6 +81,47 @@ public unsafe class PanelProductTests
                     }, rows);
                     TestNumbers.SameBits(whole, parts, $"{product.Name}, {name}: cut at block {cut}");
                 }
+            }
+        }
+    }
+
+    [Fact]
+    public void Runs_whose_weights_lie_apart_have_the_bits_of_one_run()
+    {
+        foreach (var product in ProductPaths.All)
+        {
+            using var fixture = new ProductFixture(product.Weights, product.Activations, 1000, 8, 128, 96, 21);
+            const int Panels = 3;
+            foreach (var rows in (int[][])[[4], [.. Enumerable.Range(0, 8)], [.. Enumerable.Range(0, 21).Reverse()]])
+            {
+                var whole = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
+                    PanelProduct.Accumulate(product.Weights, w, x, r, count, y, stride), rows);
+                var calls = 0;
+                var apart = fixture.Run((in PanelOperands last, Activations x, int* r, int count, float* y, long stride) =>
+                {
+                    // Only now has every panel of the result its start.
+                    if (++calls < Panels)
+                        return;
+                    var w = fixture.Matrix.Panel(0);
+                    // Each block's panels together, the blocks anywhere.
+                    var moved = new List<byte[]>();
+                    var runs = new PanelOperands[fixture.Axis.BlockCount];
+                    for (var b = 0; b < runs.Length; b++)
+                    {
+                        var block = w.Blocks[b];
+                        var bytes = (int)PanelLayout.PanelBytes(product.Weights, block.PaddedLength);
+                        var copy = GC.AllocateUninitializedArray<byte>(Panels * bytes, pinned: true);
+                        for (var panel = 0; panel < Panels; panel++)
+                            new ReadOnlySpan<byte>(fixture.Matrix.Panel(panel).Weights + PanelLayout.PanelBytes(product.Weights, block.PaddedStart), bytes).CopyTo(copy.AsSpan(panel * bytes));
+                        moved.Add(copy);
+                        runs[b] = w with { Weights = (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(copy, 0), PanelBytes = bytes, FirstBlock = b, EndBlock = b + 1, FirstGroup = block.Group };
+                        if (w.Scales is not null)
+                            runs[b].Scales += (long)block.Group * w.ScaleStride;
+                    }
+                    PanelProduct.AccumulateRuns(product.Weights, runs, Panels, x, r, count, y - (Panels - 1) * PanelLayout.Columns, stride, PanelLayout.Columns);
+                    GC.KeepAlive(moved);
+                }, rows);
+                TestNumbers.SameBits(whole, apart, $"{product.Name}: {rows.Length} rows");
             }
         }
     }
