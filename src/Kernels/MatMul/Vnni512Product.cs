@@ -108,7 +108,10 @@ internal static unsafe class Vnni512Product
         return (w.Blocks[end - 1].PaddedStart + w.Blocks[end - 1].PaddedLength - tile->FirstK) / kernels.StepRows * kernels.StepBytes;
     }
 
-    /// <summary>Names the blocks of as many runs as share their tiles, at least of one. All weights of a run's panel are together, the next run's elsewhere.</summary>
+    /// <summary>
+    /// Names the blocks of as many runs as share their tiles, at least of one. All weights of a run's panel are together, the next run's
+    /// elsewhere, as far away for each panel: so their panels have one size.
+    /// </summary>
     /// <returns>One past the last of these runs.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int SetRuns(ReadOnlySpan<PanelOperands> runs, int first, Vnni512Tile* tile)
@@ -124,7 +127,7 @@ internal static unsafe class Vnni512Product
                 tile->Blocks[count++] = BlockOf(w, b);
             end++;
         }
-        while (end < runs.Length && count + runs[end].EndBlock - runs[end].FirstBlock <= Int8.RunBlocks);
+        while (end < runs.Length && runs[end].PanelBytes == runs[first].PanelBytes && count + runs[end].EndBlock - runs[end].FirstBlock <= Int8.RunBlocks);
         (tile->FirstBlock, tile->EndBlock) = (runs[first].FirstBlock, runs[first].FirstBlock + count);
         tile->FirstK = runs[first].Blocks[runs[first].FirstBlock].PaddedStart;
         return end;

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Grok1Cluster.Kernels.Formats;
 using Grok1Cluster.Kernels.MatMul;
@@ -212,7 +213,11 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddGated(float gate, float* y, float* sum, int columns)
     {
-        for (var i = 0; i < columns; i++)
+        var gates = new Vector<float>(gate);
+        var i = 0;
+        for (; i + Vector<float>.Count <= columns; i += Vector<float>.Count)
+            Vector.FusedMultiplyAdd(gates, Vector.Load(y + i), Vector.Load(sum + i)).Store(sum + i);
+        for (; i < columns; i++)
             sum[i] = MathF.FusedMultiplyAdd(gate, y[i], sum[i]);
     }
 }
