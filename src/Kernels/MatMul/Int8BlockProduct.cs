@@ -48,6 +48,9 @@ internal static unsafe partial class Int8BlockProduct
     {
         if (!Avx512Vnni.IsSupported || count <= Vnni512Tile.MaxRows)
             return false;
+        foreach (ref readonly var run in runs)
+            if (run.EndBlock - run.FirstBlock > Vnni512Product.MaxBlocks)
+                return false;
         Vnni512Product.AccumulateInt8Runs(runs, panels, x, rows, count, y, stride, panelStride);
         return true;
     }

@@ -16,7 +16,7 @@ internal static unsafe class Vnni512Product
     private const int MaxRows = 128;
 
     /// <summary>Most blocks in one go.</summary>
-    private const int MaxBlocks = 256;
+    public const int MaxBlocks = 256;
 
     private static readonly Kernels Int8 = new(int4: false), Int4 = new(int4: true);
 
