@@ -43,18 +43,6 @@ internal static unsafe partial class Int8BlockProduct
         return true;
     }
 
-    /// <summary>Several runs of one sum, of so many rows that weights are not what it waits for; false where no path does better than run by run.</summary>
-    public static bool TryAccumulateRuns(ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
-    {
-        if (!Avx512Vnni.IsSupported || count <= Vnni512Tile.MaxRows)
-            return false;
-        foreach (ref readonly var run in runs)
-            if (run.EndBlock - run.FirstBlock > Vnni512Product.MaxBlocks)
-                return false;
-        Vnni512Product.AccumulateInt8Runs(runs, panels, x, rows, count, y, stride, panelStride);
-        return true;
-    }
-
     /// <summary>The scalar twin.</summary>
     public static void AccumulateScalar(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {

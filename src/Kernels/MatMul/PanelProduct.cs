@@ -91,7 +91,12 @@ public static unsafe class PanelProduct
     /// <exception cref="ArgumentException">Quantised activations meet float weights.</exception>
     public static void AccumulateRuns(WeightFormat format, ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
-        if (format == WeightFormat.Int8 && x.Format == ActivationFormat.Int8Blocks && Int8BlockProduct.TryAccumulateRuns(runs, panels, x, rows, count, y, stride, panelStride))
+        if (x.Format == ActivationFormat.Int8Blocks && format switch
+            {
+                WeightFormat.Int8 => Vnni512Product.TryAccumulateInt8Runs(runs, panels, x, rows, count, y, stride, panelStride),
+                WeightFormat.Int4 => Vnni512Product.TryAccumulateInt4Runs(runs, panels, x, rows, count, y, stride, panelStride),
+                _ => false,
+            })
             return;
         foreach (ref readonly var run in runs)
             AccumulateStrip(format, run, panels, x, rows, count, y, stride, panelStride);

@@ -16,7 +16,7 @@ internal static unsafe class Vnni512Product
     private const int MaxRows = 128;
 
     /// <summary>Most blocks in one go.</summary>
-    public const int MaxBlocks = 256;
+    private const int MaxBlocks = 256;
 
     private static readonly Kernels Int8 = new(int4: false), Int4 = new(int4: true);
 
@@ -28,14 +28,27 @@ internal static unsafe class Vnni512Product
     public static void AccumulateInt4(in PanelOperands w, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride) =>
         Accumulate(Int4, w, panels, x, rows, count, y, stride, panelStride);
 
+    /// <summary>As <see cref="PanelProduct.AccumulateRuns"/>; false where a call for each run is as good.</summary>
+    public static bool TryAccumulateInt8Runs(ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride) =>
+        TryAccumulateRuns(Int8, runs, panels, x, rows, count, y, stride, panelStride);
+
+    /// <inheritdoc cref="TryAccumulateInt8Runs"/>
+    public static bool TryAccumulateInt4Runs(ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride) =>
+        TryAccumulateRuns(Int4, runs, panels, x, rows, count, y, stride, panelStride);
+
     /// <summary>
-    /// As <see cref="PanelProduct.AccumulateRuns"/>: tiles go over blocks of several runs at once, since a call for each short run, and
+    /// Of so many rows that weights are not what they wait for, tiles go over blocks of several runs at once, since a call for each short run, and
     /// its way to the results, would cost a third of its time.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     [SkipLocalsInit]
-    public static void AccumulateInt8Runs(ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    private static bool TryAccumulateRuns(Kernels kernels, ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
     {
+        if (!Avx512Vnni.IsSupported || count <= Vnni512Tile.MaxRows)
+            return false;
+        foreach (ref readonly var run in runs)
+            if (run.EndBlock - run.FirstBlock > MaxBlocks)
+                return false;
         var table = stackalloc Vnni512Tile.Row[MaxRows];
         var blocks = stackalloc Vnni512Tile.Block[MaxBlocks];
         for (var done = 0; done < count; done += MaxRows, rows += MaxRows, y += MaxRows * stride)
@@ -45,16 +58,18 @@ internal static unsafe class Vnni512Product
             var tile = new Vnni512Tile { Blocks = blocks, YStride = stride * sizeof(float), PanelStride = panelStride * sizeof(float) };
             for (int first = 0, end; first < runs.Length; first = end)
             {
-                end = SetRuns(runs, first, &tile);
+                end = SetRuns(kernels, runs, first, &tile);
                 tile.PanelScales = 0;
                 tile.PanelScalesStep = runs[first].PanelScales * sizeof(ushort);
                 for (var panel = 0; panel < panels; panel++, tile.PanelScales += tile.PanelScalesStep)
                 {
                     tile.Weights = runs[first].Weights + panel * runs[first].PanelBytes;
-                    RunTiles(Int8, &tile, runs[first].PanelBytes, runs[first].PanelBytes, table, together, y + panel * panelStride, stride);
+                    var blockBytes = runs[first].PanelBytes / (runs[first].EndBlock - runs[first].FirstBlock);
+                    RunTiles(kernels, &tile, runs[first].PanelBytes, blockBytes, table, together, y + panel * panelStride, stride);
                 }
             }
         }
+        return true;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -101,9 +116,8 @@ internal static unsafe class Vnni512Product
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static long SetRun(Kernels kernels, in PanelOperands w, Vnni512Tile* tile, int first, int end)
     {
-        if (!kernels.Int4)
-            for (var b = first; b < end; b++)
-                tile->Blocks[b - first] = BlockOf(w, b);
+        for (var b = first; b < end; b++)
+            tile->Blocks[b - first] = BlockOf(w, b);
         (tile->FirstBlock, tile->EndBlock, tile->FirstK) = (first, end, w.Blocks[first].PaddedStart);
         return (w.Blocks[end - 1].PaddedStart + w.Blocks[end - 1].PaddedLength - tile->FirstK) / kernels.StepRows * kernels.StepBytes;
     }
@@ -114,7 +128,7 @@ internal static unsafe class Vnni512Product
     /// </summary>
     /// <returns>One past the last of these runs.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static int SetRuns(ReadOnlySpan<PanelOperands> runs, int first, Vnni512Tile* tile)
+    private static int SetRuns(Kernels kernels, ReadOnlySpan<PanelOperands> runs, int first, Vnni512Tile* tile)
     {
         var count = 0;
         var end = first;
@@ -127,7 +141,7 @@ internal static unsafe class Vnni512Product
                 tile->Blocks[count++] = BlockOf(w, b);
             end++;
         }
-        while (end < runs.Length && runs[end].PanelBytes == runs[first].PanelBytes && count + runs[end].EndBlock - runs[end].FirstBlock <= Int8.RunBlocks);
+        while (end < runs.Length && runs[end].PanelBytes == runs[first].PanelBytes && count + runs[end].EndBlock - runs[end].FirstBlock <= kernels.RunBlocks);
         (tile->FirstBlock, tile->EndBlock) = (runs[first].FirstBlock, runs[first].FirstBlock + count);
         tile->FirstK = runs[first].Blocks[runs[first].FirstBlock].PaddedStart;
         return end;

@@ -21,7 +21,7 @@ internal unsafe struct Vnni512Tile
     /// <summary>Bytes that this moves on in a step, within a block.</summary>
     public long AheadStep;
 
-    /// <summary>The blocks from the first of the run; int8 only.</summary>
+    /// <summary>The blocks from the first of the run.</summary>
     public Block* Blocks;
 
     /// <summary>First block of the run, and one past its last.</summary>
@@ -67,14 +67,14 @@ internal unsafe struct Vnni512Tile
         public int* Sums;
     }
 
-    /// <summary>One activation block of int8 weights.</summary>
+    /// <summary>The weights of one activation block.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Block
     {
-        /// <summary>Its PaddedLength.</summary>
+        /// <summary>Its PaddedLength; int8 only, since int4's is always the same.</summary>
         public long Length;
 
-        /// <summary>bfloat16 scales of 32 columns.</summary>
+        /// <summary>bfloat16 scales of 32 columns; int8 only.</summary>
         public ushort* Scales;
 
         /// <summary>Bytes from the end of its weights to those of the next block.</summary>

@@ -92,8 +92,7 @@ internal sealed class Vnni512TileWriter
         _code.Mov(Pointer, Field(nameof(Vnni512Tile.Rows)));
         for (var row = 0; row < _rows; row++)
             _code.Mov(X(row), RowField(nameof(Vnni512Tile.Row.Values), row));
-        if (!_int4)
-            _code.Mov(Blocks, Field(nameof(Vnni512Tile.Blocks)));
+        _code.Mov(Blocks, Field(nameof(Vnni512Tile.Blocks)));
         _code.Mov(K, Field(nameof(Vnni512Tile.FirstK)));
         _code.Mov(BlockIndex, Field(nameof(Vnni512Tile.FirstBlock)));
         var block = _code.Here;
@@ -210,11 +209,8 @@ internal sealed class Vnni512TileWriter
                 WritePairPrefetch(vector);
             _code.Add(Weights, PanelLayout.Columns * sizeof(ushort));
         }
-        else
-        {
-            _code.Add(Weights, Address.At(Blocks, (int)Marshal.OffsetOf<Vnni512Tile.Block>(nameof(Vnni512Tile.Block.Skip))));
-            _code.Add(Blocks, Marshal.SizeOf<Vnni512Tile.Block>());
-        }
+        _code.Add(Weights, Address.At(Blocks, (int)Marshal.OffsetOf<Vnni512Tile.Block>(nameof(Vnni512Tile.Block.Skip))));
+        _code.Add(Blocks, Marshal.SizeOf<Vnni512Tile.Block>());
         _code.Mov(YRow, Field(nameof(Vnni512Tile.Y)));
         for (var row = 0; row < _rows; row++)
         {
