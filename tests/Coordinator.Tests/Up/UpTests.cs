@@ -29,7 +29,7 @@ public sealed class UpTests
         taken.Start();
         var result = await Grok1Process.RunAsync("serve", "--model", "demo", "--port", $"{((IPEndPoint)taken.LocalEndpoint).Port}");
         Assert.Equal(5, result.ExitCode);
-        Assert.Contains($"cannot listen on {taken.LocalEndpoint}: it is in use; end what listens there, or take another (--port", result.Error);
+        Assert.Contains($"cannot listen on {taken.LocalEndpoint}: it is in use; end what listens there, or take another (--host, --port)", result.Error);
     }
 
     [Fact]
