@@ -13,7 +13,9 @@ internal sealed class StepClock
 
     private const int FewRows = 8;
     private const int FirstRows = 128;
-    private const double Weight = 0.3;
+
+    // A step may be slower than the machine, by what else runs or is compiled, but never faster.
+    private const double WeightOfSlower = 0.3, WeightOfFaster = 0.7;
     private double _base;
     private double _perRow;
 
@@ -34,5 +36,6 @@ internal sealed class StepClock
             _perRow = Blend(_perRow, Math.Max(elapsed.TotalSeconds - _base, elapsed.TotalSeconds / 10) / rows);
     }
 
-    private static double Blend(double average, double value) => average <= 0 ? value : average + Weight * (value - average);
+    private static double Blend(double average, double value) => 
+        average <= 0 ? value : average + (value < average ? WeightOfFaster : WeightOfSlower) * (value - average);
 }

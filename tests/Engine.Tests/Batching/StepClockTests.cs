@@ -35,6 +35,15 @@ public class StepClockTests
         Assert.InRange(rows, 200, 300);
     }
 
+    [Fact]
+    public void A_first_step_that_paid_for_the_start_is_forgotten_after_two_that_did_not()
+    {
+        var clock = new StepClock();
+        foreach (var milliseconds in (int[])[1280, 128, 128])
+            clock.Learn(128, TimeSpan.FromMilliseconds(milliseconds));
+        Assert.InRange(clock.RowsWithin(TimeSpan.FromSeconds(1), decodeRows: 0, maxRows: 1024), 500, 1000);
+    }
+
     [Theory]
     [InlineData(0, 1024)]
     [InlineData(1000, 1024)]
