@@ -37,8 +37,8 @@ internal static unsafe class Vnni512Product
         TryAccumulateRuns(Int4, runs, panels, x, rows, count, y, stride, panelStride);
 
     /// <summary>
-    /// Of so many rows that weights are not what they wait for, tiles go over blocks of several runs at once, since a call for each short run, and
-    /// its way to the results, would cost a third of its time.
+    /// Of so many rows that weights are not what they wait for, tiles go over blocks of several runs at once, since each call costs time
+    /// of its own, and a short run has little to do between two ways to the results.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     [SkipLocalsInit]
