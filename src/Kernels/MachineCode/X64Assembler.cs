@@ -25,7 +25,7 @@ internal readonly record struct Address(Gpr Base, Gpr? Index, int Displacement)
 /// volume 2, has them (EVEX prefix: section 2.7). Vector registers are zmm0 to zmm31. Displacements are always 32 bits:
 /// kernels are short, and an encoder without special cases is easy to check.
 /// </summary>
-internal sealed class X64Assembler
+internal sealed partial class X64Assembler
 {
     private const int Map0F = 1, Map0F38 = 2;
     private const int NoPrefix = 0, Prefix66 = 1, PrefixF3 = 2;
@@ -63,6 +63,9 @@ internal sealed class X64Assembler
 
     /// <summary>32-bit lanes: left - right.</summary>
     public void Vpsubd(int target, int left, int right) => Evex(Map0F, Prefix66, 0xFA, target, left, right);
+
+    /// <summary>32-bit lanes.</summary>
+    public void Vpaddd(int target, int left, Address right) => Evex(Map0F, Prefix66, 0xFE, target, left, right);
 
     /// <summary>16-bit lanes, to the right, from memory.</summary>
     public void Vpsrlw(int target, int source, byte bits) => EvexImmediate(0x71, 2, target, source, bits);
@@ -117,12 +120,24 @@ internal sealed class X64Assembler
         Immediate(to - (Here + sizeof(int)));
     }
 
-    /// <summary>Asks for a cache line that is used once: it goes to L1 alone.</summary>
-    public void Prefetchnta(Address address)
+    /// <summary>Forward, unless the left side of the last comparison was less; to the place that <see cref="Land"/> is called at.</summary>
+    /// <returns>The jump, for <see cref="Land"/>.</returns>
+    public int JgeForward()
+    {
+        _code.AddRange([0x0F, 0x8D]);
+        Immediate(0);
+        return Here;
+    }
+
+    /// <summary>The place that a jump forward goes to.</summary>
+    public void Land(int jump) => BinaryPrimitives.WriteInt32LittleEndian(CollectionsMarshal.AsSpan(_code)[(jump - sizeof(int))..], Here - jump);
+
+    /// <summary>Asks for a cache line.</summary>
+    public void Prefetch(PrefetchHint hint, Address address)
     {
         Rex(0, 0, address);
         _code.AddRange([0x0F, 0x18]);
-        Memory(0, address);
+        Memory((int)hint, address);
     }
 
     public void Push(Gpr register) => _code.AddRange([(byte)(0x40 | (int)register >> 3), (byte)(0x50 | (int)register & 7)]);

@@ -170,7 +170,7 @@ internal static unsafe class Vnni512Product
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void RunStream(Kernels kernels, Vnni512Tile* tile, int panels, int count, float* y)
     {
-        tile->AheadBytes = Vnni512TileWriter.AheadBytes;
+        tile->AheadBytes = WeightPrefetch.AheadBytes;
         tile->AheadStep = kernels.StepBytes;
         tile->Y = y;
         tile->YEnd = (float*)((byte*)y + panels * tile->PanelStride);
@@ -194,7 +194,7 @@ internal static unsafe class Vnni512Product
         var share = blockBytes / tiles;
         var scales = tile->PanelScales;
         tile->AheadStep = kernels.StepBytes / tiles;
-        tile->AheadBytes = tiles == 1 ? Vnni512TileWriter.AheadBytes : ahead;
+        tile->AheadBytes = tiles == 1 ? WeightPrefetch.AheadBytes : ahead;
         for (var left = tiles; left > 0; left--)
         {
             // The last ones are a row higher, so that all rows are taken.

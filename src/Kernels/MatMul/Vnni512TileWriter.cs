@@ -15,15 +15,11 @@ namespace Grok1Cluster.Kernels.MatMul;
 /// </code>
 /// Sixteen chains keep both multipliers busy at eight rows, and the 32 registers hold them. int4 weights are masked and
 /// shifted apart on the way: rows k..k+3 in the low four bits, k+4..k+7 in the high ones. Two panels are two streams, which together
-/// are read faster than one. All kernels ask for what comes, past L2 and L3: weights are used once, and what they would push out there
-/// costs time as well.
+/// are read faster than one. All kernels ask for what comes (<see cref="WeightPrefetch"/>).
 /// </summary>
 internal sealed class Vnni512TileWriter
 {
     private const int VectorBytes = 64, StepBytes = 2 * VectorBytes;
-
-    /// <summary>How far ahead weights are asked for where one tile takes them.</summary>
-    public const int AheadBytes = 4096;
 
     // r8 to r15 point to the rows' activations; two panels have four rows at most. Some registers serve twice, in turns.
     private const Gpr Tile = Rdi, Weights = Rsi, K = Rbp, BlockIndex = Rcx, BlockEnd = Rax, Pointer = Rax, Ahead = Rbx, YRow = Rbx, Blocks = Rdx, PairWeights = R12, PairY = R13;
@@ -145,14 +141,14 @@ internal sealed class Vnni512TileWriter
     {
         // An int4 block brings its scales along: 144 bytes a step.
         for (var line = 0; line < (_int4 ? 3 : 2); line++)
-            _code.Prefetchnta(Address.At(Ahead, line * VectorBytes));
+            _code.Prefetch(WeightPrefetch.Hint, Address.At(Ahead, line * VectorBytes));
         _code.Add(Ahead, Field(nameof(Vnni512Tile.AheadStep)));
     }
 
     private void WritePairPrefetch(int vector)
     {
         var address = WeightsOf(vector, VectorBytes);
-        _code.Prefetchnta(address with { Displacement = address.Displacement + AheadBytes });
+        _code.Prefetch(WeightPrefetch.Hint, address with { Displacement = address.Displacement + WeightPrefetch.AheadBytes });
     }
 
     private void WriteInt8Step()
