@@ -29,6 +29,19 @@ public class X64AssemblerTests
         Check("62 01 44 40 59 c8", code => code.Vmulps(25, 23, 24));
         Check("62 72 35 40 a8 bb 40 00 00 00", code => code.Vfmadd213ps(15, 25, Address.At(Rbx, 64)));
         Check("c5 f8 77", code => code.Vzeroupper());
+        Check("62 c1 3d 40 fe 89 80 00 00 00", code => code.Vpaddd(17, 24, Address.At(R9, 128)));
+        Check("41 0f 18 84 24 40 00 00 00", code => code.Prefetch(PrefetchHint.NonTemporal, Address.At(R12, 64)));
+        Check("42 0f 18 8c 0d 40 00 00 00", code => code.Prefetch(PrefetchHint.L1, Address.At(Rbp, R9, 64)));
+        Check("41 0f 18 94 24 40 00 00 00", code => code.Prefetch(PrefetchHint.L2, Address.At(R12, 64)));
+        Check("c4 c2 78 49 84 24 08 00 00 00", code => code.Ldtilecfg(Address.At(R12, 8)));
+        Check("c4 e2 78 49 c0", code => code.Tilerelease());
+        Check("c4 e2 7b 49 e8", code => code.Tilezero(5));
+        Check("c4 e2 7b 4b a4 0e 40 00 00 00", code => code.Tileloadd(4, Address.At(Rsi, Rcx, 64)));
+        Check("c4 82 7b 4b bc 01 40 00 00 00", code => code.Tileloadd(7, Address.At(R9, R8, 64)));
+        Check("c4 82 7a 4b 9c 01 80 00 00 00", code => code.Tilestored(Address.At(R9, R8, 128), 3));
+        Check("c4 a2 7a 4b 84 2b 80 00 00 00", code => code.Tilestored(Address.At(Rbx, R13, 128), 0));
+        Check("c4 e2 4a 5e c4", code => code.Tdpbsud(0, 4, 6));
+        Check("c4 e2 42 5e dd", code => code.Tdpbsud(3, 5, 7));
         Check("48 8b 87 10 00 00 00", code => code.Mov(Rax, Address.At(Rdi, 16)));
         Check("4c 89 9f 08 00 00 00", code => code.Mov(Address.At(Rdi, 8), R11));
         Check("4d 8b bc 24 18 00 00 00", code => code.Mov(R15, Address.At(R12, 24)));
@@ -50,6 +63,16 @@ public class X64AssemblerTests
         code.Add(Rax, 1);
         code.Jl(start);
         Assert.Equal("48 81 c0 01 00 00 00 0f 8c f3 ff ff ff", Hex(code));
+    }
+
+    [Fact]
+    public void A_jump_forward_goes_to_the_place_where_it_lands()
+    {
+        var code = new X64Assembler();
+        var jump = code.JgeForward();
+        code.Add(Rax, 1);
+        code.Land(jump);
+        Assert.Equal("0f 8d 07 00 00 00 48 81 c0 01 00 00 00", Hex(code));
     }
 
     private static void Check(string expected, Action<X64Assembler> write)

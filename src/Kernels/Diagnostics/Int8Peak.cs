@@ -9,7 +9,8 @@ namespace Grok1Cluster.Kernels.Diagnostics;
 
 /// <summary>
 /// The most int8 operations (a multiplication and an addition are two) that the threads of a pool do together, everything in
-/// registers: the roof over prefilling. With AVX512-VNNI where the products use it, else with AVX-VNNI.
+/// registers: the roof over prefilling. With AVX512-VNNI where the products use it, else with AVX-VNNI. Products by tiles of AMX may
+/// exceed it: they are no measure for what vectors do, which all other products are made of.
 /// </summary>
 public sealed unsafe class Int8Peak : IComputeJob
 {

@@ -58,6 +58,7 @@ public sealed unsafe class ReductionAxis : IDisposable
         }
         PaddedLength = padded;
         BlockCount = list.Count;
+        IsUniform = list.TrueForAll(block => block.Length == MaxBlock);
         _blocks = new NativeBuffer<ActivationBlock>(list.Count);
         for (var i = 0; i < list.Count; i++)
             _blocks.Pointer[i] = list[i];
@@ -74,6 +75,9 @@ public sealed unsafe class ReductionAxis : IDisposable
     public int PaddedLength { get; }
 
     public int BlockCount { get; }
+
+    /// <summary>Whether every block has <see cref="MaxBlock"/> activations, so that nothing is padded.</summary>
+    public bool IsUniform { get; }
 
     /// <summary>The blocks in ascending order.</summary>
     public ReadOnlySpan<ActivationBlock> Blocks => _blocks.Span;

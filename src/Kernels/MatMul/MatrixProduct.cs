@@ -20,11 +20,17 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
     private readonly nint[] _results = new nint[MaxMatrices];
     private readonly int[] _firstPart = new int[MaxMatrices + 1];
     private NativeBuffer<int> _rows = new(64);
+    private readonly DelegateJob _packJob;
+    private readonly RowTiles _tiles = new();
     private Activations _x = null!;
     private int _count;
     private int _panelsPerPart;
 
-    public MatrixProduct() => FillRows();
+    public MatrixProduct()
+    {
+        _packJob = new DelegateJob(Pack);
+        FillRows();
+    }
 
     /// <summary>Names a matrix and where its result goes, for the next <see cref="Run"/>.</summary>
     /// <param name="matrix">[K, N].</param>
@@ -46,6 +52,7 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
             _rows = new NativeBuffer<int>(Math.Max(_x.Rows, 2 * _rows.Length));
             FillRows();
         }
+        PrepareTiles(pool);
         var panels = 0;
         for (var m = 0; m < _count; m++)
             panels += _matrices[m].PanelCount;
@@ -70,11 +77,34 @@ public sealed unsafe class MatrixProduct : IComputeJob, IDisposable
         var y = (float*)_results[m] + first * PanelLayout.Columns;
         for (var row = 0; row < _x.Rows; row++)
             new Span<float>(y + (long)row * stride, (end - first) * PanelLayout.Columns).Clear();
-        PanelProduct.AccumulateStrip(matrix.Format, matrix.Panel(first), end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
-        PanelProduct.AddOutliers(matrix.Format, matrix.Panel(first), end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
+        var panel = matrix.Panel(first);
+        if (_tiles.Count > 0)
+            PanelProduct.AccumulateTiles(new ReadOnlySpan<PanelOperands>(in panel), end - first, _tiles, y, stride, PanelLayout.Columns);
+        else
+            PanelProduct.AccumulateStrip(matrix.Format, panel, end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
+        PanelProduct.AddOutliers(matrix.Format, panel, end - first, _x, _rows.Pointer, _x.Rows, y, stride, PanelLayout.Columns);
     }
 
-    public void Dispose() => _rows.Dispose();
+    public void Dispose()
+    {
+        _rows.Dispose();
+        _tiles.Dispose();
+    }
+
+    /// <summary>Deals the rows into tiles where all matrices are multiplied so.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PrepareTiles(ComputePool pool)
+    {
+        var isFor = true;
+        for (var m = 0; m < _count; m++)
+            isFor &= RowTiles.AreFor(_x.Axis, _matrices[m].Format, _x.Format, _x.Rows);
+        _tiles.Resize(isFor ? _x.Rows : 0, _x.Axis);
+        if (isFor)
+            pool.Run(_packJob, _tiles.Tiles);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Pack(int tile) => _tiles.Pack(_x, _rows.Pointer, tile, 0, _x.Axis.BlockCount);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FillRows()

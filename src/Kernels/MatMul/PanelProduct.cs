@@ -102,6 +102,16 @@ public static unsafe class PanelProduct
             AccumulateStrip(format, run, panels, x, rows, count, y, stride, panelStride);
     }
 
+    /// <summary>As <see cref="AccumulateRuns"/> over int8 weights, for rows that were dealt into tiles.</summary>
+    /// <param name="runs">The first panel over each run.</param>
+    /// <param name="panels">Panels.</param>
+    /// <param name="x">The activations of all rows.</param>
+    /// <param name="y">Row i of panel p at <c>y + p * panelStride + i * stride</c>, 32 float32.</param>
+    /// <param name="stride">Elements between rows.</param>
+    /// <param name="panelStride">Elements between panels.</param>
+    public static void AccumulateTiles(ReadOnlySpan<PanelOperands> runs, int panels, RowTiles x, float* y, long stride, long panelStride) =>
+        AmxProduct.Accumulate(runs, panels, x, y, stride, panelStride);
+
     /// <summary>
     /// Adds what outliers of rows contribute, once after every run of blocks of a sum: so it does not matter how the runs were cut.
     /// Costs a look at each row where there are none. Parameters as in <see cref="AccumulateStrip"/>.

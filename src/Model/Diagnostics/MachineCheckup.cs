@@ -45,6 +45,7 @@ public sealed record MachineCheckup(string KernelId, bool CudaUsable, IReadOnlyL
 
     private static Finding Processor() => CpuFeatures.InstructionSet switch
     {
+        _ when Amx.IsSupported => new Finding("processor", FindingState.Ok, "AMX: int8 products of many rows by tiles; AVX512-VNNI for the others"),
         _ when Avx512Vnni.IsSupported => new Finding("processor", FindingState.Ok, "AVX512-VNNI: int8 products by single instructions of 512 bits"),
         "x64-avxvnni" => new Finding("processor", FindingState.Ok, "AVX-VNNI: int8 products by single instructions"),
         "x64-avx2" => new Finding("processor", FindingState.Ok, "AVX2; AVX-VNNI, which newer processors have, is about twice as fast at prefill"),

@@ -12,7 +12,8 @@ namespace Grok1Cluster.Model.Layers;
 /// <summary>
 /// Experts on the CPU, in two passes over the pool. First every expert block: gate and up panels, gelu, product, and the
 /// hidden activations quantised where they arise. Then every range of output columns: down over the blocks in ascending
-/// order, gated into the sum. A thread owns its columns, so nothing is added across threads and no order can vary.
+/// order, gated into the sum. A thread owns its columns, so nothing is added across threads and no order can vary. Many rows are dealt
+/// into tiles where the machine multiplies such.
 /// </summary>
 public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
 {
@@ -28,9 +29,12 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     private readonly ComputePool _pool;
     private readonly ExpertLayout _layout;
     private readonly ActivationFormat _format;
+    private readonly DelegateJob _packJob;
     private readonly DelegateJob _inputJob;
     private readonly DelegateJob _downJob;
     private readonly List<Activations> _hidden = [];
+    private readonly List<RowTiles> _inputTiles = [];
+    private readonly List<RowTiles> _hiddenTiles = [];
     private TileWork[] _work = new TileWork[8];
     private int[] _firstPart = new int[9];
     private NativeBuffer<int> _identity = new(0);
@@ -40,6 +44,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     private float* _gates;
     private float* _sum;
     private int _mostRows;
+    private int _tileCount;
     private int _panelsPerPart;
 
     /// <param name="pool">Where the work runs.</param>
@@ -48,6 +53,7 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     public CpuExpertFeedForward(ComputePool pool, ExpertLayout layout, ActivationFormat format)
     {
         (_pool, _layout, _format) = (pool, layout, format);
+        _packJob = new DelegateJob(PackInput);
         _inputJob = new DelegateJob(ComputeHidden);
         _downJob = new DelegateJob(ComputeDown);
     }
@@ -64,6 +70,8 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             _rows = r;
             _gates = g;
             _sum = sum;
+            if (_tileCount > 0)
+                _pool.Run(_packJob, _tileCount);
             _pool.Run(_inputJob, _firstPart[_workCount]);
             var panels = PanelLayout.PanelCount(_layout.Columns);
             _panelsPerPart = DownPanelsPerPart(panels);
@@ -76,6 +84,10 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     {
         foreach (var hidden in _hidden)
             hidden.Dispose();
+        foreach (var tiles in _inputTiles)
+            tiles.Dispose();
+        foreach (var tiles in _hiddenTiles)
+            tiles.Dispose();
         _identity.Dispose();
     }
 
@@ -92,14 +104,21 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
                 throw new ArgumentException($"a pair names row {row} of {x.Rows}", nameof(rows));
         work.CopyTo(_work);
         _workCount = work.Length;
-        _mostRows = 0;
+        (_mostRows, _tileCount) = (0, 0);
         for (var i = 0; i < work.Length; i++)
         {
             if (work[i].First < 0 || work[i].Count < 1 || work[i].First > Math.Min(rows.Length, gates.Length) - work[i].Count)
                 throw new ArgumentException($"work item {i} takes pairs {work[i].First} and {work[i].Count} more of {rows.Length}", nameof(work));
             if (_hidden.Count == i)
+            {
                 _hidden.Add(new Activations(_layout.HiddenAxis, _format));
+                _inputTiles.Add(new RowTiles());
+                _hiddenTiles.Add(new RowTiles());
+            }
             _hidden[i].Resize(work[i].Count);
+            _inputTiles[i].Resize(RowTiles.AreFor(_layout.InputAxis, _layout.Format, _format, work[i].Count) ? work[i].Count : 0, _layout.InputAxis);
+            _hiddenTiles[i].Resize(RowTiles.AreFor(_layout.HiddenAxis, _layout.Format, _format, work[i].Count) ? work[i].Count : 0, _layout.HiddenAxis);
+            _tileCount += _inputTiles[i].Tiles;
             _firstPart[i + 1] = _firstPart[i] + work[i].Tile.EndBlock - work[i].Tile.FirstBlock;
             _mostRows = Math.Max(_mostRows, work[i].Count);
         }
@@ -120,6 +139,16 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
     private int DownPanelsPerPart(int panels) => _mostRows <= FewRows
         ? (panels + _pool.Threads - 1) / _pool.Threads
         : Math.Clamp(panels / (_pool.Threads * 4), 1, DownPanelsOfManyRows);
+
+    /// <summary>An expert's rows lie anywhere among the call's: each tile is brought together once for all panels.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PackInput(int tile)
+    {
+        var item = 0;
+        while (tile >= _inputTiles[item].Tiles)
+            tile -= _inputTiles[item++].Tiles;
+        _inputTiles[item].Pack(_x, _rows + _work[item].First, tile, 0, _layout.InputAxis.BlockCount);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ComputeHidden(int part)
@@ -144,7 +173,10 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
             {
                 new Span<float>(input, checked(2 * together * panelFloats)).Clear();
                 var weights = tile.InputPanel(index, 2 * panel);
-                PanelProduct.AccumulateStrip(_layout.Format, weights, 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
+                if (_inputTiles[item].Count > 0)
+                    PanelProduct.AccumulateTiles(new ReadOnlySpan<PanelOperands>(in weights), 2 * together, _inputTiles[item], input, PanelLayout.Columns, panelFloats);
+                else
+                    PanelProduct.AccumulateStrip(_layout.Format, weights, 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
                 PanelProduct.AddOutliers(_layout.Format, weights, 2 * together, _x, _rows + first, count, input, PanelLayout.Columns, panelFloats);
             }
             for (var row = 0; row < count; row++)
@@ -154,6 +186,8 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
         }
         for (var row = 0; row < count; row++)
             _hidden[item].SetBlocks(row, block.FirstActivationBlock, block.EndActivationBlock, hidden + (long)row * width);
+        for (var rows = 0; rows < _hiddenTiles[item].Tiles; rows++)
+            _hiddenTiles[item].Pack(_hidden[item], _identity.Pointer, rows, block.FirstActivationBlock, block.EndActivationBlock);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -173,9 +207,12 @@ public sealed unsafe class CpuExpertFeedForward : IExpertFeedForward
                 var known = 0;
                 while (known < DownRuns && block < tile.EndBlock)
                     runs[known++] = tile.DownPanel(block++, firstPanel);
-                PanelProduct.AccumulateRuns(
-                    _layout.Format, new ReadOnlySpan<PanelOperands>(runs, known), panels, _hidden[item], _identity.Pointer, count,
-                    y, PanelLayout.Columns, panelFloats);
+                if (_hiddenTiles[item].Count > 0)
+                    PanelProduct.AccumulateTiles(new ReadOnlySpan<PanelOperands>(runs, known), panels, _hiddenTiles[item], y, PanelLayout.Columns, panelFloats);
+                else
+                    PanelProduct.AccumulateRuns(
+                        _layout.Format, new ReadOnlySpan<PanelOperands>(runs, known), panels, _hidden[item], _identity.Pointer, count,
+                        y, PanelLayout.Columns, panelFloats);
             }
             AddOutliers(tile, _hidden[item], count, firstPanel, panels, y, panelFloats);
             for (var panel = 0; panel < panels; panel++)

@@ -11,7 +11,7 @@ public unsafe class PanelProductTests
     private static readonly (int Length, int Groups, int? Width)[] Axes =
     [
         (1, 1, null), (3, 1, null), (4, 1, null), (5, 1, null), (31, 1, null), (64, 2, null), (96, 1, 32), (127, 1, null), (128, 8, null), (129, 1, null),
-        (176, 8, null), (176, 8, 32), (176, 8, 128), (1000, 1, null), (1000, 8, 128),
+        (176, 8, null), (176, 8, 32), (176, 8, 128), (1000, 1, null), (1000, 8, 128), (128, 1, null), (640, 1, 128), (1024, 4, 128),
     ];
 
     [Fact]
@@ -28,38 +28,41 @@ public unsafe class PanelProductTests
             Compare(176, 8, 32, columns, rows: 6);
     }
 
-    [Fact]
-    public void A_row_has_the_same_bits_alone_and_among_any_others()
+    [Theory]
+    [InlineData(176, 8, 32, 33)]
+    [InlineData(384, 1, null, 70)]
+    public void A_row_has_the_bits_of_the_scalar_twin_among_any_others(int length, int groups, int? width, int rowCount)
     {
-        const int Rows = 33;
         foreach (var product in ProductPaths.All)
         {
-            using var fixture = new ProductFixture(product.Weights, product.Activations, 176, 8, 32, 40, Rows);
-            var width = PanelLayout.PaddedColumns(40);
+            using var fixture = new ProductFixture(product.Weights, product.Activations, length, groups, width, 40, rowCount);
+            var columns = PanelLayout.PaddedColumns(40);
+            var alone = Enumerable.Range(0, rowCount).Select(row => fixture.Run(product.Scalar, [row])).ToArray();
             foreach (var (name, kernel) in product.Paths)
             {
-                var alone = Enumerable.Range(0, Rows).Select(row => fixture.Run(kernel, [row])).ToArray();
-                for (var count = 2; count <= Rows; count++)
+                for (var count = 1; count <= rowCount; count++)
                 {
                     var random = new Random(count);
-                    int[][] choices = [[.. Enumerable.Range(0, count)], [.. Enumerable.Range(0, count).Select(_ => random.Next(Rows))], [.. Enumerable.Range(Rows - count, count).Reverse()]];
+                    int[][] choices = [[.. Enumerable.Range(0, count)], [.. Enumerable.Range(0, count).Select(_ => random.Next(rowCount))], [.. Enumerable.Range(rowCount - count, count).Reverse()]];
                     foreach (var rows in choices)
                     {
                         var together = fixture.Run(kernel, rows);
                         for (var i = 0; i < count; i++)
-                            TestNumbers.SameBits(alone[rows[i]], together.AsSpan(i * width, width), $"{product.Name}, {name}: row {rows[i]} as number {i} of {count}");
+                            TestNumbers.SameBits(alone[rows[i]], together.AsSpan(i * columns, columns), $"{product.Name}, {name}: row {rows[i]} as number {i} of {count}");
                     }
                 }
             }
         }
     }
 
-    [Fact]
-    public void Two_runs_of_blocks_one_after_the_other_have_the_bits_of_one_run()
+    [Theory]
+    [InlineData(1000, 8)]
+    [InlineData(1024, 4)]
+    public void Two_runs_of_blocks_one_after_the_other_have_the_bits_of_one_run(int length, int groups)
     {
         foreach (var product in ProductPaths.All)
         {
-            using var fixture = new ProductFixture(product.Weights, product.Activations, 1000, 8, 128, 32, 5);
+            using var fixture = new ProductFixture(product.Weights, product.Activations, length, groups, 128, 32, 5);
             int[] rows = [0, 1, 2, 3, 4];
             foreach (var (name, kernel) in product.Paths)
             {
@@ -85,14 +88,16 @@ public unsafe class PanelProductTests
         }
     }
 
-    [Fact]
-    public void Runs_whose_weights_lie_apart_have_the_bits_of_one_run()
+    [Theory]
+    [InlineData(1000, 8)]
+    [InlineData(1024, 4)]
+    public void Runs_whose_weights_lie_apart_have_the_bits_of_one_run(int length, int groups)
     {
         foreach (var product in ProductPaths.All)
         {
-            using var fixture = new ProductFixture(product.Weights, product.Activations, 1000, 8, 128, 96, 21);
+            using var fixture = new ProductFixture(product.Weights, product.Activations, length, groups, 128, 96, 41);
             const int Panels = 3;
-            foreach (var rows in (int[][])[[4], [.. Enumerable.Range(0, 8)], [.. Enumerable.Range(0, 21).Reverse()]])
+            foreach (var rows in (int[][])[[4], [.. Enumerable.Range(0, 8)], [.. Enumerable.Range(0, 41).Reverse()]])
             {
                 var whole = fixture.Run((in PanelOperands w, Activations x, int* r, int count, float* y, long stride) =>
                     PanelProduct.Accumulate(product.Weights, w, x, r, count, y, stride), rows);
@@ -118,7 +123,11 @@ public unsafe class PanelProductTests
                         if (w.Scales is not null)
                             runs[b].Scales += (long)block.Group * w.ScaleStride;
                     }
-                    PanelProduct.AccumulateRuns(product.Weights, runs, Panels, x, r, count, y - (Panels - 1) * PanelLayout.Columns, stride, PanelLayout.Columns);
+                    var result = y - (Panels - 1) * PanelLayout.Columns;
+                    if (RowTiles.AreFor(x.Axis, product.Weights, product.Activations, count))
+                        ProductPaths.AccumulateTiles(runs, Panels, x, r, count, result, stride, PanelLayout.Columns);
+                    else
+                        PanelProduct.AccumulateRuns(product.Weights, runs, Panels, x, r, count, result, stride, PanelLayout.Columns);
                     GC.KeepAlive(moved);
                 }, rows);
                 TestNumbers.SameBits(whole, apart, $"{product.Name}: {rows.Length} rows");

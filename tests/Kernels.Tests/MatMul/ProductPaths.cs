@@ -25,6 +25,7 @@ internal static unsafe class ProductPaths
         ("Vector128", WithOutliers(Int8BlockProduct.AccumulateVector128)),
         .. Only(Avx2.IsSupported && Fma.IsSupported, "AVX2", WithOutliers(Int8BlockProduct.AccumulateAvx2)),
         .. Only(AvxVnni.IsSupported, "AVX-VNNI", WithOutliers(Int8BlockProduct.AccumulateVnni)),
+        .. Only(Amx.IsSupported, "AMX", WithOutliers(Tiles)),
         .. Only(Avx512Vnni.IsSupported, "AVX512-VNNI", WithOutliers((in PanelOperands w, Activations x, int* rows, int count, float* y, long stride) => Vnni512Product.AccumulateInt8(w, 1, x, rows, count, y, stride, 0))),
     ]);
 
@@ -72,6 +73,27 @@ internal static unsafe class ProductPaths
         kernel(w, x, rows, count, y, stride);
         PanelProduct.AddOutliers(WeightFormat.Int8, w, 1, x, rows, count, y, stride, 0);
     };
+
+    /// <summary>In tiles, however few rows; on axes that tiles do not take, what production does there.</summary>
+    private static void Tiles(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
+    {
+        if (!x.Axis.IsUniform)
+        {
+            Int8BlockProduct.Accumulate(w, x, rows, count, y, stride);
+            return;
+        }
+        AccumulateTiles(new ReadOnlySpan<PanelOperands>(in w), 1, x, rows, count, y, stride, 0);
+    }
+
+    /// <summary>As <see cref="PanelProduct.AccumulateTiles"/>, of rows that are not dealt yet.</summary>
+    public static void AccumulateTiles(ReadOnlySpan<PanelOperands> runs, int panels, Activations x, int* rows, int count, float* y, long stride, long panelStride)
+    {
+        using var tiles = new RowTiles();
+        tiles.Resize(count, x.Axis);
+        for (var tile = 0; tile < tiles.Tiles; tile++)
+            tiles.Pack(x, rows, tile, 0, x.Axis.BlockCount);
+        PanelProduct.AccumulateTiles(runs, panels, tiles, y, stride, panelStride);
+    }
 
     private static void ScalarWithOutliers(in PanelOperands w, Activations x, int* rows, int count, float* y, long stride)
     {
