@@ -38,7 +38,7 @@ public interface IMembership : IAsyncDisposable
     Task AcknowledgeAsync(long epoch, CancellationToken cancel);
 
     /// <summary>Completes when every coordinator that lives has acknowledged this epoch or a later one.</summary>
-    /// <exception cref="MembershipException">The store is away.</exception>
+    /// <exception cref="MembershipException">The store is away, or a coordinator did not follow within the membership's time; it is named.</exception>
     Task WaitForAcknowledgementsAsync(long epoch, CancellationToken cancel);
 
     /// <summary>Takes the lock that lets one operation at a time change the cluster; disposing gives it back.</summary>

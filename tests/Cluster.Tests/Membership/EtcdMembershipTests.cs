@@ -144,6 +144,21 @@ public sealed class EtcdMembershipTests(EtcdFixture etcd) : IClassFixture<EtcdFi
     }
 
     [EtcdFact]
+    public async Task A_coordinator_that_lives_and_does_not_follow_a_plan_is_named_when_the_wait_for_it_ends()
+    {
+        var server = await etcd.ServerAsync();
+        await using var cluster = new EtcdCluster(server.Address);
+        var first = await cluster.CoordinatorAsync("c-0", options: cluster.Options with { AcknowledgementTimeout = TimeSpan.FromMilliseconds(100) });
+        var second = await cluster.CoordinatorAsync("c-1");
+        await second.AcknowledgeAsync(2, CancellationToken.None);
+        await first.UntilAsync(() => first.Coordinators is [_, { Epoch: 2 }]);
+        await first.AcknowledgeAsync(3, CancellationToken.None);
+        var end = await Assert.ThrowsAsync<MembershipException>(() => first.WaitForAcknowledgementsAsync(3, CancellationToken.None).WaitAsync(Grok1Process.DefaultTimeout));
+        Assert.Contains("coordinator c-1 at c-1:8080", end.Message);
+        Assert.DoesNotContain("c-0", end.Message);
+    }
+
+    [EtcdFact]
     public async Task One_operation_at_a_time_has_the_lock_and_one_that_died_loses_it()
     {
         var server = await etcd.ServerAsync();

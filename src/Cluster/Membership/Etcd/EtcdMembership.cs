@@ -112,17 +112,33 @@ public sealed class EtcdMembership : IMembership
 
     public async Task WaitForAcknowledgementsAsync(long epoch, CancellationToken cancel)
     {
+        using var limited = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limited.CancelAfter(_options.AcknowledgementTimeout);
         while (true)
         {
             var next = _signal.Next;
             if (!IsConnected)
                 throw Away();
-            // One that has no plan yet waits for workers, and begins with whatever plan holds then.
-            if (_view.Coordinators.All(coordinator => coordinator.Epoch >= epoch || coordinator.Epoch == 0) && _record.Epoch >= epoch)
+            var behind = Behind(epoch);
+            if (behind.Count == 0)
                 return;
-            await next.WaitAsync(cancel);
+            try
+            {
+                await next.WaitAsync(limited.Token);
+            }
+            catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+            {
+                throw new MembershipException(
+                    $"plan {epoch} holds, but after {_options.AcknowledgementTimeout.TotalSeconds:0} s still calls by an earlier one: {string.Join(", ", behind)}; look at its log, or restart it. " +
+                    "What workers held for the plan before stays in their memory until they are restarted");
+            }
         }
     }
+
+    /// <summary>Coordinators that may still call by a plan before this epoch. One that has no plan yet waits for workers, and begins with whatever plan holds then.</summary>
+    private List<string> Behind(long epoch) =>
+        [.. _view.Coordinators.Where(coordinator => coordinator.Epoch != 0).Append(_record).Where(coordinator => coordinator.Epoch < epoch)
+            .Select(coordinator => $"coordinator {coordinator.Id} at {coordinator.Address}").Distinct()];
 
     public async Task<IAsyncDisposable> LockAsync(string operation, CancellationToken cancel)
     {

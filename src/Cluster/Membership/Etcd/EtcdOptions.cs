@@ -25,6 +25,9 @@ public sealed partial record EtcdOptions
     /// </summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long a change waits for coordinators that live to follow a plan: their calls by the one before have ended or failed by then.</summary>
+    public TimeSpan AcknowledgementTimeout { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>Whom to trust and what to show where an endpoint asks for TLS.</summary>
     public EtcdTls Tls { get; init; } = EtcdTls.OfSystem();
 
