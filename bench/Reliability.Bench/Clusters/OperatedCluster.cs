@@ -53,7 +53,8 @@ internal sealed class OperatedCluster : IDisposable
     }
 
     /// <summary>Every worker ends by SIGTERM and comes back, one after the other.</summary>
-    public async Task RestartAllAsync()
+    /// <param name="pause">After each that is back.</param>
+    public async Task RestartAllAsync(TimeSpan pause)
     {
         foreach (var id in WorkerIds.Numbered(Workers))
         {
@@ -63,6 +64,7 @@ internal sealed class OperatedCluster : IDisposable
             await _coordinator.UntilLineAsync(line => line.Contains($"worker {id} at ", StringComparison.Ordinal) && line.EndsWith(" is back", StringComparison.Ordinal), Limit);
             await _coordinator.UntilReadyAsync(Limit);
             StartSeconds.Add(_fleet.Process(id).ProcessorTime.TotalSeconds);
+            await Task.Delay(pause);
         }
     }
 

@@ -9,6 +9,9 @@ namespace Grok1Cluster.Engine.Scheduling;
 /// </summary>
 internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
 {
+    /// <summary>A step of prompts alone may be longer than was asked for by one row in so many, if that is the end of them.</summary>
+    private const int LongerByOneIn = 4;
+
     private readonly LinkedList<Sequence> _waiting = new();
     private readonly List<Sequence> _running = [];
     private readonly List<Sequence> _step = [];
@@ -97,11 +100,16 @@ internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
 
     private void SchedulePrefill()
     {
-        var prefilling = _running.Count(sequence => sequence.Pending > 1);
+        var (prefilling, pending) = (0, 0);
+        foreach (var sequence in _running.Where(sequence => sequence.Pending > 1))
+            (prefilling, pending) = (prefilling + 1, pending + sequence.Pending);
         if (prefilling == 0)
             return;
         var limit = TimeSpan.FromMilliseconds(_step.Count > 0 ? options.StepMilliseconds : options.PrefillStepMilliseconds);
         var budget = _clock.RowsWithin(limit, _step.Count, options.MaxRows);
+        // What little would be left reads all experts once more; where nobody decodes, nobody waits for it either.
+        if (_step.Count == 0 && pending - budget <= budget / LongerByOneIn)
+            budget = Math.Min(pending, options.MaxRows);
         // The shortest first: what they leave of their share goes to the longer ones.
         foreach (var sequence in _running.Where(sequence => sequence.Pending > 1).OrderBy(sequence => sequence.Pending).ToArray())
         {
