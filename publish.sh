@@ -7,7 +7,7 @@ runtime=${1:-linux-x64}
 folder=${2:-publish/$runtime}
 case $runtime in
   -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
-  -*) echo "publish.sh: $runtime is not a runtime such as linux-x64" >&2; exit 2 ;;
+  -* | */* | .*) echo "publish.sh: $runtime is not a runtime such as linux-x64" >&2; exit 2 ;;
 esac
 command -v dotnet >/dev/null || { echo "publish.sh: the .NET 10 SDK is needed here (not where the result runs): no dotnet in PATH" >&2; exit 1; }
 
