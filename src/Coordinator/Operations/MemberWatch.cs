@@ -1,4 +1,3 @@
-using System.Security.Authentication;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Security;
@@ -34,6 +33,9 @@ internal sealed class MemberWatch : IAsyncDisposable
     private readonly List<(long Epoch, TaskCompletionSource Kept)> _waits = [];
     private readonly HashSet<string> _told = [];
     private readonly HashSet<string> _filling = [];
+
+    /// <summary>By address, those that are being connected; one that does not answer holds up neither the plan nor the others. The watch's own.</summary>
+    private readonly Dictionary<string, Task> _connecting = [];
 
     /// <summary>Workers that a plan has named while they were connected: one of them that has no part any more is about to leave.</summary>
     private readonly HashSet<string> _named = [];
@@ -110,6 +112,7 @@ internal sealed class MemberWatch : IAsyncDisposable
         _pool.Changed -= OnWorkerChanged;
         await _closing.CancelAsync();
         await _running;
+        await Task.WhenAll(_connecting.Values);
         await _keeping;
         _closing.Dispose();
     }
@@ -190,9 +193,12 @@ internal sealed class MemberWatch : IAsyncDisposable
         }
     }
 
-    /// <returns>False when somebody could not be reached.</returns>
+    /// <returns>False while somebody is being connected, or cannot be.</returns>
     private async Task<bool> FollowWorkersAsync()
     {
+        foreach (var (address, connecting) in _connecting)
+            if (connecting.IsCompleted)
+                _connecting.Remove(address);
         var all = true;
         var members = _membership.Workers;
         foreach (var member in members)
@@ -208,20 +214,28 @@ internal sealed class MemberWatch : IAsyncDisposable
             // Its own link looks for a lost worker that has no id here.
             if (member.Id is null && _pool.Links.Any(link => link.Connection.Address == member.Address))
                 continue;
-            try
-            {
-                await ConnectAsync(member.Address, _closing.Token);
-            }
-            catch (Exception e) when (e is RpcException or MembershipException or AuthenticationException)
-            {
-                all = false;
-                Tell($"the worker at {member.Address} cannot be used: {(e as RpcException)?.Status.Message ?? e.Message}");
-            }
+            all = false;
+            if (!_connecting.ContainsKey(member.Address))
+                _connecting[member.Address] = TryConnectAsync(member.Address);
         }
         foreach (var link in _pool.Links)
             if (!link.IsReady && !members.Any(member => member.Id is { } id ? id == link.Id : member.Address == link.Connection.Address) && !_pool.Plan.HoldingWorkers().Contains(link.Id))
                 await _pool.RemoveAsync(link);
         return all;
+    }
+
+    /// <summary>Never throws.</summary>
+    private async Task TryConnectAsync(string address)
+    {
+        try
+        {
+            await ConnectAsync(address, _closing.Token);
+        }
+        catch (Exception e)
+        {
+            if (!_closing.IsCancellationRequested)
+                Tell($"the worker at {address} cannot be used: {(e as RpcException)?.Status.Message ?? e.Message}");
+        }
     }
 
     /// <summary>Has everybody who is there hold what the plan gives it, each at its own pace.</summary>

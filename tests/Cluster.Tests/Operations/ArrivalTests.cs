@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Grok1Cluster.Cluster.Membership;
 using Grok1Cluster.Cluster.Plans;
 using Grok1Cluster.Cluster.Tests.Processes;
@@ -29,6 +31,23 @@ public sealed class ArrivalTests(ModelFixture models) : IClassFixture<ModelFixtu
         var plan = membership.Plan!.Plan;
         Assert.Equal(3, plan.Epoch);
         Assert.Equal(["worker-0", "worker-1", "worker-2"], plan.HoldingWorkers().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_member_that_does_not_answer_holds_nobody_else_up()
+    {
+        var membership = default(StaticMembership)!;
+        await using var cluster = await ElasticCluster.StartAsync(models.Golden("tiny-a"), "sliced", there => membership = there, "worker-0");
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        await membership.AddWorkerAsync(silent.LocalEndpoint.ToString()!, CancellationToken.None);
+        using var asked = await silent.AcceptTcpClientAsync().WaitAsync(Grok1Process.DefaultTimeout);
+        var givenUp = asked.GetStream().CopyToAsync(Stream.Null);
+
+        await cluster.StartWorkerAsync("worker-1");
+        await membership.AddWorkerAsync(cluster.Address("worker-1"), CancellationToken.None);
+        await cluster.UntilAsync(pool => pool.Find("worker-1") is { IsReady: true });
+        Assert.False(givenUp.IsCompleted);
     }
 
     /// <summary>A list of workers, and exchanges of its plan that last until they are told to end.</summary>
