@@ -101,8 +101,9 @@ internal sealed class Scheduler(KvBlockPool pool, EngineOptions options)
     private void SchedulePrefill()
     {
         var (prefilling, pending) = (0, 0);
-        foreach (var sequence in _running.Where(sequence => sequence.Pending > 1))
-            (prefilling, pending) = (prefilling + 1, pending + sequence.Pending);
+        foreach (var sequence in _running)
+            if (sequence.Pending > 1)
+                (prefilling, pending) = (prefilling + 1, pending + sequence.Pending);
         if (prefilling == 0)
             return;
         var limit = TimeSpan.FromMilliseconds(_step.Count > 0 ? options.StepMilliseconds : options.PrefillStepMilliseconds);
